@@ -1,0 +1,136 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Hand-written targets: Swift 6, every warning an error.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let grpcCore: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swift-2")
+let grpcPosix: Target.Dependency = .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
+let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+
+let package = Package(
+    name: "pmem-csi",
+    products: [
+        .executable(name: "pmem-ns-init", targets: ["pmem-ns-init"]),
+        .executable(name: "pmem-vgm", targets: ["pmem-vgm"]),
+        .executable(name: "pmem-csi-driver", targets: ["pmem-csi-driver"]),
+        .executable(name: "csictl", targets: ["csictl"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0", traits: []),
+        .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", exact: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", exact: "2.4.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
+    ],
+    targets: [
+        // The programs.
+        .executableTarget(
+            name: "pmem-ns-init", dependencies: ["Ndctl", "Host", "Program", argumentParser, logging],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "pmem-vgm", dependencies: ["Ndctl", "LVM", "Host", "Program", argumentParser, logging],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "pmem-csi-driver",
+            dependencies: [
+                "CSIServer", "DeviceManager", "Registry", "Program", argumentParser, lifecycle, logging, metrics,
+                nioCore, nioHTTP1, nioPosix,
+            ],
+            exclude: ["Program"], swiftSettings: settings),
+        .executableTarget(
+            name: "csictl", dependencies: ["CSIProto", "Registry", grpcCore, grpcPosix, grpcProtobuf, protobuf],
+            path: "util/csictl", swiftSettings: settings),
+        .target(
+            name: "Program", dependencies: [argumentParser, logging], path: "Sources/pmem-csi-driver/Program",
+            swiftSettings: settings),
+
+        // What the CSI calls mean.
+        .target(
+            name: "CSIServer",
+            dependencies: [
+                "CSIProto", "DeviceManager", "Host", grpcCore, lifecycle, logging, protobuf,
+            ],
+            exclude: ["Proto"], swiftSettings: settings),
+        .target(
+            name: "CSIProto", dependencies: [grpcCore, grpcProtobuf, protobuf], path: "Sources/CSIServer/Proto",
+            exclude: ["csi.proto"]),
+
+        // Servers, clients and who may talk to whom.
+        .target(
+            name: "Registry", dependencies: [grpcCore, grpcPosix, lifecycle, logging, metrics, protobuf],
+            swiftSettings: settings),
+
+        // Volumes on devices.
+        .target(
+            name: "DeviceManager", dependencies: ["LVM", "Host", crypto, logging, metrics],
+            exclude: ["CNdctl", "CBlkid", "CDevmapper", "CLinux", "Ndctl", "LVM", "Host"], swiftSettings: settings),
+        .target(
+            name: "LVM", dependencies: ["CDevmapper", "Host", logging, metrics, subprocess, system],
+            path: "Sources/DeviceManager/LVM", swiftSettings: settings),
+        .target(
+            name: "Ndctl", dependencies: ["CNdctl", logging], path: "Sources/DeviceManager/Ndctl",
+            swiftSettings: settings),
+        .target(
+            name: "Host", dependencies: ["CBlkid", "CLinux", logging, nioPosix, subprocess, system],
+            path: "Sources/DeviceManager/Host", swiftSettings: settings),
+        .systemLibrary(
+            name: "CNdctl", path: "Sources/DeviceManager/CNdctl", pkgConfig: "libndctl",
+            providers: [.apt(["libndctl-dev", "libkmod-dev", "uuid-dev"])]),
+        .systemLibrary(
+            name: "CBlkid", path: "Sources/DeviceManager/CBlkid", pkgConfig: "blkid",
+            providers: [.apt(["libblkid-dev"])]),
+        .systemLibrary(
+            name: "CDevmapper", path: "Sources/DeviceManager/CDevmapper", pkgConfig: "devmapper",
+            providers: [.apt(["libdevmapper-dev"])]),
+        .target(name: "CLinux", path: "Sources/DeviceManager/CLinux"),
+
+        // Tests.
+        .target(
+            name: "TestSupport", dependencies: ["CSIProto", "CSIServer", "DeviceManager", "Registry", grpcCore, logging],
+            path: "test/TestSupport", swiftSettings: settings),
+        .testTarget(
+            name: "PlanTests", dependencies: ["pmem-ns-init", "pmem-vgm", "Ndctl", "LVM", "Program"],
+            path: "test/PlanTests", swiftSettings: settings),
+        .testTarget(
+            name: "DeviceManagerTests", dependencies: ["DeviceManager", "LVM", "Host", "TestSupport"],
+            path: "test/DeviceManagerTests", swiftSettings: settings),
+        .testTarget(
+            name: "CSIServerTests",
+            dependencies: ["CSIServer", "CSIProto", "DeviceManager", "Registry", "TestSupport", grpcCore, protobuf],
+            path: "test/CSIServerTests", swiftSettings: settings),
+        .testTarget(
+            name: "RegistryTests",
+            dependencies: [
+                "pmem-csi-driver", "csictl", "CSIProto", "Registry", grpcCore, lifecycle, logging, metrics, protobuf,
+            ],
+            path: "test/RegistryTests", swiftSettings: settings),
+        .executableTarget(
+            name: "lab-guest",
+            dependencies: ["CSIProto", "Registry", "Host", "LVM", "Ndctl", argumentParser, grpcCore, logging, protobuf],
+            path: "test/lab/guest", swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,217 @@
+package import DeviceManager
+package import Logging
+import Synchronization
+
+/// The volumes of this machine: a device manager and the records of what it cannot hold.
+///
+/// Every change is recorded before the device is touched, so that a call cut off anywhere is finished or taken back by
+/// its repetition or by the next start.
+package final class LocalPool: VolumePool {
+    enum State: Sendable {
+        case starting
+        case ready
+        case failed(String)
+    }
+
+    let manager: any DeviceManager
+    let records: VolumeRecords
+    let topology: Topology
+    let logger: Logger
+    private let shutdown: ShutdownFlag
+    private let state = Mutex(State.starting)
+
+    package init(
+        manager: any DeviceManager, records: VolumeRecords, topology: Topology, shutdown: ShutdownFlag, logger: Logger
+    ) {
+        self.manager = manager
+        self.records = records
+        self.topology = topology
+        self.shutdown = shutdown
+        self.logger = logger
+    }
+
+    package func checkReady() throws(RequestError) {
+        switch state.withLock({ $0 }) {
+        case .ready: return
+        case .starting: throw RequestError(.unavailable, "the driver is still looking at its devices; try again")
+        case .failed(let reason):
+            throw RequestError(.failedPrecondition, "the device manager does not work: \(reason)")
+        }
+    }
+
+    func set(_ state: State) {
+        self.state.withLock { $0 = state }
+    }
+
+    package func key(forName name: String) -> String { id(forName: name).rawValue }
+
+    package func volume(_ id: VolumeID) throws -> VolumeRecord? {
+        guard let record = try records.record(id), record.phase != .creating else { return nil }
+        return record
+    }
+
+    package func volumes(after id: VolumeID?, limit: Int) -> (volumes: [VolumeRecord], hasMore: Bool) {
+        let rest = records.all.filter { $0.phase != .creating && $0.id > id?.rawValue ?? "" }
+        guard limit > 0, rest.count > limit else { return (rest, false) }
+        return (Array(rest.prefix(limit)), true)
+    }
+
+    package func capacity(for parameters: VolumeParameters, segments: [String: String]?) async throws -> Capacity {
+        if let segments, !topology.matches(segments) { return Capacity() }
+        return try await manager.capacity(for: parameters)
+    }
+
+    private func id(forName name: String) -> VolumeID { VolumeID(name: name, node: topology.node) }
+}
+
+// Creation and deletion.
+extension LocalPool {
+    package func create(_ request: CreateRequest) async throws -> VolumeRecord {
+        let id = id(forName: request.name)
+        guard request.topology.allows(topology) else {
+            throw RequestError(
+                .resourceExhausted,
+                "volume \(id): accessibility_requirements name only other places than \(topology.key)=\(topology.node)")
+        }
+        if let record = try records.record(id) {
+            if let existing = try existing(record, for: request) { return existing }
+            // Cut off before it was ever handed out: begin anew.
+            try await manager.delete(id, location: record.location, erasure: nil)
+        } else if let stray = try await manager.volume(id) {
+            throw RequestError(
+                .failedPrecondition,
+                "volume \(id) exists in \(stray.location) without a record; rebuild the record with csictl adopt, or remove the volume"
+            )
+        }
+        let spec = VolumeSpec(id: id, name: request.name, size: request.size, parameters: request.parameters)
+        return try await make(spec, VolumeRecord(spec: spec, capabilities: request.capabilities))
+    }
+
+    private func make(_ spec: VolumeSpec, _ intent: VolumeRecord) async throws -> VolumeRecord {
+        var record = intent
+        try records.save(record)
+        let volume: Volume
+        do {
+            volume = try await manager.create(spec)
+        } catch {
+            // The record of a device that could not be taken back stays: start-up tries again.
+            let isAbsent = (try? await manager.volume(spec.id)) == .some(.none)
+            if error.code == .alreadyExists || isAbsent { try records.remove(spec.id) }
+            throw error
+        }
+        record.size = volume.size
+        record.location = volume.location
+        record.phase = .ready
+        try records.save(record)
+        return record
+    }
+
+    /// The volume that an earlier call of the same name made, if it is what this request wants; nil when it was cut off.
+    private func existing(_ record: VolumeRecord, for request: CreateRequest) throws -> VolumeRecord? {
+        switch record.phase {
+        case .creating: return nil
+        case .deleting:
+            throw RequestError(.aborted, "volume \(record.id) is being deleted; try again when it is gone")
+        case .ready: break
+        }
+        let difference: String? =
+            if !record.name.isEmpty && record.name != request.name {
+                "name"
+            } else if !request.size.contains(record.size) {
+                "capacity_range (it has \(record.size) bytes)"
+            } else if record.parameters != request.parameters {
+                "parameters"
+            } else if !record.capabilities.isEmpty && record.capabilities != request.capabilities {
+                "volume_capabilities"
+            } else {
+                nil
+            }
+        if let difference {
+            throw RequestError(
+                .alreadyExists, "volume \(record.id) of the same name exists and differs in \(difference); use another name")
+        }
+        return record
+    }
+
+    package func delete(_ id: VolumeID) async throws {
+        guard var record = try records.record(id) else { return try await checkAbsent(id) }
+        if let publication = record.publication {
+            throw RequestError(
+                .failedPrecondition, "volume \(id) is published to node \(publication.node); unpublish it first")
+        }
+        record.phase = .deleting
+        try records.save(record)
+        do {
+            let erasure = record.parameters.eraseAfter && record.location != nil ? erasure(of: record, id) : nil
+            try await manager.delete(id, location: record.location, erasure: erasure)
+        } catch where error.code == .inUse && record.erased == 0 {
+            record.phase = .ready
+            try records.save(record)
+            throw error
+        }
+        try records.remove(id)
+    }
+
+    /// Nothing here has that id; success only where that is certain.
+    private func checkAbsent(_ id: VolumeID) async throws {
+        if let stray = try await manager.volume(id) {
+            throw RequestError(
+                .failedPrecondition,
+                "volume \(id) exists in \(stray.location) without a record, so it is not deleted; see csictl adopt")
+        }
+        guard id.isOn(node: topology.node) else {
+            throw RequestError(.unavailable, "volume \(id) belongs to another node than \(topology.node)")
+        }
+    }
+
+    /// Stores every two seconds how far the erasure came, so that a restart goes on from there.
+    private func erasure(of record: VolumeRecord, _ id: VolumeID) -> Erasure {
+        let clock = ContinuousClock()
+        let stored = Mutex(clock.now)
+        return Erasure(start: record.erased) { [records, logger, shutdown] done in
+            let isDue = stored.withLock { stored in
+                guard shutdown.isSet || clock.now - stored >= .seconds(2) else { return false }
+                stored = clock.now
+                return true
+            }
+            guard isDue else { return true }
+            var record = record
+            record.erased = done
+            logger.info(
+                "erasing", metadata: ["volume": "\(id)", "done": "\(done)", "left": "\(record.size - min(done, record.size))"])
+            do {
+                try records.save(record)
+            } catch {
+                logger.warning("cannot store the progress of an erasure", metadata: ["error": "\(error)"])
+            }
+            return !shutdown.isSet
+        }
+    }
+}
+
+// Publication.
+extension LocalPool {
+    package func publish(_ id: VolumeID, _ publication: VolumeRecord.Publication) async throws {
+        guard var record = try records.record(id), record.phase == .ready else {
+            throw RequestError(.notFound, "volume \(id) does not exist")
+        }
+        guard publication.node == topology.node else {
+            throw RequestError(.notFound, "node \"\(publication.node)\" does not exist; this driver serves \(topology.node)")
+        }
+        guard record.publication != publication else { return }
+        if record.publication != nil {
+            throw RequestError(
+                .alreadyExists,
+                "volume \(id) is published to node \(publication.node) in another way; unpublish it first")
+        }
+        record.publication = publication
+        try records.save(record)
+    }
+
+    package func unpublish(_ id: VolumeID, node: String?) async throws {
+        guard var record = try records.record(id), let publication = record.publication else { return }
+        guard node == nil || node == publication.node else { return }
+        record.publication = nil
+        try records.save(record)
+    }
+}

@@ -1,0 +1,87 @@
+import CSIProto
+import DeviceManager
+
+/// A CreateVolume request, checked.
+package struct CreateRequest: Sendable {
+    let name: String
+    let size: SizeRange
+    let parameters: VolumeParameters
+    let capabilities: [String]
+    let topology: TopologyRequirement
+
+    init(_ request: Csi_V1_CreateVolumeRequest) throws {
+        name = try FieldLimits.name(request.name, "name")
+        let capabilities = try Self.capabilities(request.volumeCapabilities)
+        try FieldLimits.map(request.parameters, "parameters")
+        try FieldLimits.map(request.secrets, "secrets")
+        try FieldLimits.map(request.mutableParameters, "mutable_parameters")
+        guard !request.hasVolumeContentSource else {
+            throw RequestError(.invalidArgument, "volume_content_source is not supported; make an empty volume")
+        }
+        for (index, capability) in capabilities.enumerated() {
+            guard let problem = capability.problem else { continue }
+            throw RequestError(.invalidArgument, "volume_capabilities[\(index)]: \(problem)")
+        }
+        size = try SizeRange(request.capacityRange)
+        // The mutable ones win (CSI, CreateVolumeRequest.mutable_parameters).
+        parameters = try VolumeParameters(request.parameters.merging(request.mutableParameters) { $1 })
+        self.capabilities = Set(capabilities.map(\.text)).sorted()
+        topology = try TopologyRequirement(request.accessibilityRequirements)
+    }
+
+    static func capabilities(_ messages: [Csi_V1_VolumeCapability]) throws(RequestError) -> [VolumeCapability] {
+        guard !messages.isEmpty else { throw RequestError(.invalidArgument, "volume_capabilities is missing") }
+        var capabilities: [VolumeCapability] = []
+        for (index, message) in messages.enumerated() {
+            capabilities.append(try VolumeCapability(message, "volume_capabilities[\(index)]"))
+        }
+        return capabilities
+    }
+}
+
+extension SizeRange {
+    /// Throws where a size is negative or the limit is below what is required.
+    init(_ message: Csi_V1_CapacityRange) throws(RequestError) {
+        guard message.requiredBytes >= 0, message.limitBytes >= 0 else {
+            throw RequestError(
+                .invalidArgument,
+                "capacity_range: required_bytes \(message.requiredBytes) and limit_bytes \(message.limitBytes) may not be negative")
+        }
+        guard message.limitBytes == 0 || message.limitBytes >= message.requiredBytes else {
+            throw RequestError(
+                .invalidArgument,
+                "capacity_range: limit_bytes \(message.limitBytes) is below required_bytes \(message.requiredBytes)")
+        }
+        self.init(
+            required: UInt64(message.requiredBytes), limit: message.limitBytes == 0 ? nil : UInt64(message.limitBytes))
+    }
+}
+
+extension VolumeCapability {
+    init(_ message: Csi_V1_VolumeCapability, _ field: String) throws(RequestError) {
+        switch message.accessType {
+        case .mount(let mount):
+            let flagBytes = mount.mountFlags.reduce(0) { $0 + $1.utf8.count }
+            guard flagBytes <= FieldLimits.map else {
+                throw RequestError(.invalidArgument, "\(field).mount.mount_flags have \(flagBytes) bytes; 4096 are allowed")
+            }
+            guard mount.fsType.utf8.count <= FieldLimits.string else {
+                throw RequestError(.invalidArgument, "\(field).mount.fs_type is longer than 128 bytes")
+            }
+            access = .mount(filesystem: mount.fsType.isEmpty ? "ext4" : mount.fsType, flags: mount.mountFlags)
+        case .block: access = .block
+        case nil: throw RequestError(.invalidArgument, "\(field) has neither mount nor block")
+        }
+        guard message.hasAccessMode, message.accessMode.mode != .unknown else {
+            throw RequestError(.invalidArgument, "\(field).access_mode is missing")
+        }
+        mode = message.accessMode.mode
+    }
+
+    /// The one capability of a publish or stage request, which must also be one that can be honoured.
+    init(supported message: Csi_V1_VolumeCapability, isPresent: Bool) throws(RequestError) {
+        guard isPresent else { throw RequestError(.invalidArgument, "volume_capability is missing") }
+        try self.init(message, "volume_capability")
+        if let problem { throw RequestError(.invalidArgument, "volume_capability: \(problem)") }
+    }
+}

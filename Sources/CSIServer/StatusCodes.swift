@@ -1,0 +1,45 @@
+package import DeviceManager
+package import GRPCCore
+package import Host
+
+// The one table from our errors to gRPC codes (CSI section "Error Scheme" and the tables of each call).
+
+extension RequestError: RPCErrorConvertible {
+    package var rpcErrorCode: RPCError.Code {
+        switch code {
+        case .invalidArgument: .invalidArgument
+        case .notFound: .notFound
+        case .alreadyExists: .alreadyExists
+        case .resourceExhausted: .resourceExhausted
+        case .failedPrecondition: .failedPrecondition
+        case .aborted: .aborted
+        case .unimplemented: .unimplemented
+        case .unavailable: .unavailable
+        }
+    }
+
+    package var rpcErrorMessage: String { message }
+}
+
+extension DeviceError: RPCErrorConvertible {
+    package var rpcErrorCode: RPCError.Code {
+        switch code {
+        case .invalidArgument: .invalidArgument
+        case .notFound: .notFound
+        case .alreadyExists: .alreadyExists
+        case .notEnoughSpace: .resourceExhausted
+        case .outOfRange: .outOfRange
+        case .inUse, .failedPrecondition: .failedPrecondition
+        case .unavailable: .unavailable
+        case .aborted: .aborted
+        case .failed: .internalError
+        }
+    }
+
+    package var rpcErrorMessage: String { description }
+}
+
+extension HostError: RPCErrorConvertible {
+    package var rpcErrorCode: RPCError.Code { DeviceError(self).rpcErrorCode }
+    package var rpcErrorMessage: String { description }
+}

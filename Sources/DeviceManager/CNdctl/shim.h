@@ -1,0 +1,2 @@
+#include <ndctl/libndctl.h>
+#include <ndctl/ndctl.h>

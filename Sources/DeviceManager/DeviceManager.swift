@@ -1,0 +1,50 @@
+/// The storage seam: what a volume is made of (a logical volume, a namespace, a file) differs behind it, nothing else.
+///
+/// Every call may come twice and may have been cut off anywhere before; none keeps anything that the backend does not.
+/// Callers hold the volume's place in the `OperationGate`.
+package protocol DeviceManager: Sendable {
+    /// Looks at the backend and makes its volumes usable; called until it succeeds, before anything else.
+    func start() async throws(DeviceError)
+
+    /// Room for volumes with these parameters.
+    func capacity(for parameters: VolumeParameters) async throws(DeviceError) -> Capacity
+
+    /// Makes a volume whose first and last MiB read as zeroes.
+    ///
+    /// Throws `alreadyExists` when the backend has the id already, `notEnoughSpace`, `outOfRange`.
+    /// After any error no device is left, or the error says that one could not be removed.
+    func create(_ spec: VolumeSpec) async throws(DeviceError) -> Volume
+
+    /// Removes a volume, overwriting it first if an erasure is given; a volume that is gone already is fine.
+    ///
+    /// Throws `inUse` (and harms nothing) while it is open or mounted anywhere, `unavailable` while `location` is
+    /// not there, `aborted` when the erasure was told to stop.
+    func delete(_ id: VolumeID, location: String?, erasure: Erasure?) async throws(DeviceError)
+
+    /// The volume, or nil when the backend has none of that id.
+    func volume(_ id: VolumeID) async throws(DeviceError) -> Volume?
+
+    /// Every volume of this driver, whether anybody has a record of it or not.
+    func volumes() async throws(DeviceError) -> [Volume]
+
+    /// Makes the volume's block device usable and returns its path.
+    func attach(_ id: VolumeID, location: String) async throws(DeviceError) -> String
+
+    /// Where the block device of a volume is or would be; asks nothing.
+    nonisolated func devicePath(_ id: VolumeID, location: String) -> String
+}
+
+/// An overwriting that may be interrupted and resumed.
+///
+/// The record of the volume keeps how far it came; `progress` stores that and answers whether to go on.
+package struct Erasure: Sendable {
+    /// Bytes from the start of the volume that an earlier call has overwritten.
+    package let start: UInt64
+    /// Called after each piece with the bytes overwritten so far; false stops the erasure.
+    package let progress: @Sendable (UInt64) -> Bool
+
+    package init(start: UInt64, progress: @escaping @Sendable (UInt64) -> Bool) {
+        self.start = start
+        self.progress = progress
+    }
+}

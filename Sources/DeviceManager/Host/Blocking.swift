@@ -1,0 +1,34 @@
+import NIOPosix
+
+/// Which threads a blocking call runs on: erasing a device takes minutes, and must not hold up mounting another.
+package enum BlockingLane: Sendable {
+    case short
+    case long
+
+    fileprivate var pool: NIOThreadPool {
+        switch self {
+        case .short: Pools.short
+        case .long: Pools.long
+        }
+    }
+}
+
+/// The process's threads for blocking calls. NIO's singleton has one thread per core, which two stuck devices use up.
+private enum Pools {
+    static let short = started(threads: 8)
+    static let long = started(threads: 2)
+
+    private static func started(threads: Int) -> NIOThreadPool {
+        let pool = NIOThreadPool(numberOfThreads: threads)
+        pool.start()
+        return pool
+    }
+}
+
+/// Runs a call that blocks its thread away from the threads that run Swift tasks. It throws what the body throws, or
+/// CancellationError when the task was cancelled before the body began; a body that began always runs to its end.
+package func blocking<T: Sendable>(
+    on lane: BlockingLane = .short, _ body: @escaping @Sendable () throws -> T
+) async throws -> T {
+    try await lane.pool.runIfActive(body)
+}

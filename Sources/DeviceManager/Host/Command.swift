@@ -1,0 +1,48 @@
+import Glibc
+import Subprocess
+import SystemPackage
+
+/// The program is in none of the system's folders.
+struct CommandMissing: Error {}
+
+/// Runs one of the system's programs with a bounded output and a bounded time. The program gets a fixed environment,
+/// and is killed when the time is over or the calling task is cancelled.
+enum Command {
+    struct Outcome: Sendable {
+        let succeeded: Bool
+        let status: String
+        /// Standard output and error as they came, without empty lines.
+        let lines: [String]
+    }
+
+    /// Longer than any message of mkfs.
+    private static let outputLimit = 1 << 16
+    private static let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+
+    static func run(_ program: String, _ arguments: [String], timeout: Duration) async throws -> Outcome {
+        let candidates = folders.map { "\($0)/\(program)" }
+        guard let path = candidates.first(where: { access($0, X_OK) == 0 }) else { throw CommandMissing() }
+        return try await withThrowingTaskGroup(of: Outcome?.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await run(path: path, arguments) }
+            group.addTask {
+                try await Task.sleep(for: timeout)
+                return nil
+            }
+            guard let outcome = try await group.next() ?? nil else {
+                throw HostError(.failed, "\(program) took longer than \(timeout) and was stopped")
+            }
+            return outcome
+        }
+    }
+
+    private static func run(path: String, _ arguments: [String]) async throws -> Outcome {
+        let result = try await Subprocess.run(
+            .path(FilePath(path)), arguments: Arguments(arguments),
+            environment: .custom(["PATH": folders.joined(separator: ":"), "LC_ALL": "C"]),
+            output: .string(limit: outputLimit), error: .combinedWithOutput)
+        let lines = result.standardOutput.split(whereSeparator: \.isNewline).map(String.init)
+        return Outcome(
+            succeeded: result.terminationStatus.isSuccess, status: "\(result.terminationStatus)", lines: lines)
+    }
+}

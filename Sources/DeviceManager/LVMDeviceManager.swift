@@ -1,0 +1,195 @@
+import CoreMetrics
+import Host
+package import LVM
+package import Logging
+
+/// Volumes as logical volumes in the groups that pmem-vgm made, one group for each region and namespace mode.
+///
+/// It asks the kernel, not `lvm`: after one report at start-up its own changes adjust what it knows, and the groups'
+/// sequence numbers, read straight from the devices, tell whether anybody else changed something.
+package actor LVMDeviceManager: DeviceManager {
+    let lvm: LVM
+    let logger: Logger
+    private let tags: VolumeTags
+    /// Creations, removals and reports: `lvm` itself runs one at a time, and free space must not be counted twice.
+    private let changes = AsyncLock()
+    private var groups: PMEMGroups
+    private let erasedBytes = Counter(label: "pmem_csi_erased_bytes_total")
+
+    package init(driverName: String, lvm: LVM, logger: Logger) {
+        self.lvm = lvm
+        self.logger = logger
+        tags = VolumeTags(driver: driverName)
+        groups = PMEMGroups(reported: [])
+    }
+
+    package func start() async throws(DeviceError) {
+        try await report()
+        if groups.isEmpty {
+            logger.warning("no volume group of pmem-vgm is here, so there is no room: run pmem-ns-init, then pmem-vgm")
+        }
+        for warning in groups.warnings { logger.warning("\(warning)") }
+        if groups.logicalVolumes.contains(where: { tags.isOurs($0.volume) && !$0.volume.isActive }) {
+            try await translating { () throws(LVMError) in try await lvm.activate(tag: tags.driver) }
+            try await report()
+        }
+    }
+
+    package func capacity(for parameters: VolumeParameters) async throws(DeviceError) -> Capacity {
+        try await refresh()
+        return groups.capacity(mode: parameters.mode)
+    }
+
+    package func volume(_ id: VolumeID) async throws(DeviceError) -> Volume? {
+        try await refresh()
+        return groups.find(id)
+    }
+
+    package func volumes() async throws(DeviceError) -> [Volume] {
+        try await refresh()
+        return groups.logicalVolumes.filter { tags.isOurs($0.volume) }.compactMap { groups.find(name: $0.volume.name) }
+    }
+
+    package func create(_ spec: VolumeSpec) async throws(DeviceError) -> Volume {
+        let volume = try await changes.withLock { () throws(DeviceError) in try await allocate(spec) }
+        do {
+            let device = BlockDevice(path: try await attach(volume.id, location: volume.location))
+            try await blockingDevice { try device.zeroEnds() }
+        } catch {
+            try await undo(volume, after: error)
+        }
+        return volume
+    }
+
+    package func delete(_ id: VolumeID, location: String?, erasure: Erasure?) async throws(DeviceError) {
+        try await refresh()
+        guard let volume = groups.find(id) else {
+            guard let location, !groups.contains(location) else { return }
+            throw DeviceError(
+                .unavailable, "volume \(id): its group \(location) is not here; bring its region back and try again")
+        }
+        let path = try await attach(id, location: volume.location)
+        try await checkUnused(volume)
+        if let erasure { try await erase(volume, path: path, erasure) }
+        try await changes.withLock { () throws(DeviceError) in try await remove(volume) }
+    }
+
+    package nonisolated func devicePath(_ id: VolumeID, location: String) -> String {
+        DeviceMapper.path(group: location, volume: id.rawValue)
+    }
+
+    package func attach(_ id: VolumeID, location group: String) async throws(DeviceError) -> String {
+        if try deviceStatus(group: group, volume: id.rawValue) == nil {
+            try await translating { () throws(LVMError) in try await lvm.activate(group: group, volume: id.rawValue) }
+        }
+        do {
+            return try DeviceMapper.ensureNode(group: group, volume: id.rawValue)
+        } catch {
+            throw DeviceError(error, volume: id.rawValue)
+        }
+    }
+}
+
+// Creation and removal; each caller holds `changes`.
+extension LVMDeviceManager {
+    private func allocate(_ spec: VolumeSpec) async throws(DeviceError) -> Volume {
+        try await refreshHoldingChanges()
+        if let volume = groups.find(spec.id) {
+            throw DeviceError(
+                .alreadyExists,
+                "volume \(spec.id): group \(volume.location) has a logical volume of that name that no record explains")
+        }
+        let size = try spec.size.size(multipleOf: LVM.extentSize)
+        guard let group = groups.bestFit(size, mode: spec.parameters.mode) else {
+            throw groups.noRoom(for: spec, size: size)
+        }
+        let volume = Volume(id: spec.id, size: size, location: group)
+        try await translating { () throws(LVMError) in
+            try await lvm.createVolume(group: group, name: spec.id.rawValue, size: size, tags: tags.tags(of: spec))
+        }
+        groups.add(volume, tags: tags.tags(of: spec))
+        return volume
+    }
+
+    private func remove(_ volume: Volume) async throws(DeviceError) {
+        do {
+            try await lvm.removeVolume(group: volume.location, name: volume.id.rawValue)
+            groups.remove(volume)
+        } catch where error.code == .notFound {
+            try await report()
+        } catch {
+            throw DeviceError(error)
+        }
+    }
+
+    /// Takes a failed creation back, so that no device is left that no answer ever named.
+    private func undo(_ volume: Volume, after error: DeviceError) async throws(DeviceError) -> Never {
+        do {
+            try await changes.withLock { () throws(DeviceError) in try await remove(volume) }
+        } catch let second {
+            throw DeviceError(.failed, "\(error); and logical volume \(volume.id) could not be removed", cause: second)
+        }
+        throw error
+    }
+}
+
+// What the kernel and the devices say.
+extension LVMDeviceManager {
+    private func refresh() async throws(DeviceError) {
+        // A change of ours is under way: what is known stays true until it ends, and its own report follows.
+        guard !changes.isHeld else { return }
+        guard !(await groups.areCurrent()) else { return }
+        try await changes.withLock { () throws(DeviceError) in try await refreshHoldingChanges() }
+    }
+
+    private func refreshHoldingChanges() async throws(DeviceError) {
+        guard !(await groups.areCurrent()) else { return }
+        logger.info("a volume group was changed by somebody else: taking a new report")
+        try await report()
+    }
+
+    private func report() async throws(DeviceError) {
+        do {
+            groups = PMEMGroups(reported: try await lvm.groups())
+        } catch {
+            throw DeviceError(error)
+        }
+    }
+
+    private func deviceStatus(group: String, volume: String) throws(DeviceError) -> DeviceStatus? {
+        do {
+            return try DeviceMapper.status(group: group, volume: volume)
+        } catch {
+            throw DeviceError(error, volume: volume)
+        }
+    }
+
+    /// udev and blkid open devices for a moment, so an open counts only when it lasts for two seconds.
+    private func checkUnused(_ volume: Volume) async throws(DeviceError) {
+        for attempt in 0...20 {
+            guard let status = try deviceStatus(group: volume.location, volume: volume.id.rawValue) else { return }
+            let number = DeviceNumber(major: status.major, minor: status.minor)
+            if try await blockingDevice({ try MountTable.isMountedAnywhere(number) }) {
+                throw DeviceError(.inUse, "volume \(volume.id) is mounted; unmount it first, its data is untouched")
+            }
+            if status.openCount == 0 { return }
+            if attempt < 20 { try? await Task.sleep(for: .milliseconds(100)) }
+        }
+        throw DeviceError(.inUse, "volume \(volume.id) is open in some process; close it first, its data is untouched")
+    }
+
+    private func erase(_ volume: Volume, path: String, _ erasure: Erasure) async throws(DeviceError) {
+        let counter = erasedBytes
+        let finished = try await blockingDevice(on: .long) {
+            var done = erasure.start
+            return try BlockDevice(path: path).erase(from: erasure.start) { bytes in
+                counter.increment(by: Int64(bytes - done))
+                done = bytes
+                return erasure.progress(bytes)
+            }
+        }
+        guard finished else {
+            throw DeviceError(.aborted, "volume \(volume.id): the driver is stopping; its erasure goes on after the next start")
+        }
+    }
+}

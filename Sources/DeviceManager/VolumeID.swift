@@ -1,0 +1,73 @@
+import Crypto
+
+/// The identifier of a volume, and the name of its logical volume.
+///
+/// It is a function of the CSI name and the node, so a repeated CreateVolume needs no memory to meet its volume again:
+/// up to 6 letters and digits of the name, `-`, 32 hex digits of the name's SHA-256, `-`, 10 of the node's.
+/// Ids of pmem-csi (up to 6 characters, `-`, 56 hex digits of SHA-224) are accepted, so its volumes can be taken over.
+package struct VolumeID: Hashable, Sendable, Comparable, CustomStringConvertible {
+    package let rawValue: String
+
+    /// The id that `name` gets on `node`.
+    package init(name: String, node: String) {
+        rawValue = "\(Self.prefix(of: name))-\(Self.hash(name, digits: 32))-\(Self.hash(node, digits: 10))"
+    }
+
+    /// An id received from outside; nil when it has neither our form nor pmem-csi's.
+    package init?(_ text: String) {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        let isOurs =
+            parts.count == 3 && Self.isPrefix(parts[0]) && Self.isHex(parts[1], digits: 32)
+            && Self.isHex(parts[2], digits: 10)
+        guard isOurs || Self.isForeignForm(text) else { return nil }
+        rawValue = text
+    }
+
+    package var description: String { rawValue }
+
+    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+
+    /// The first hexadecimal digits of the SHA-256 of a text's UTF-8 bytes.
+    package static func hash(_ text: String, digits: Int) -> String {
+        let hexadecimal = SHA256.hash(data: Array(text.utf8)).map { byte in
+            let digits = String(byte, radix: 16)
+            return byte < 16 ? "0" + digits : digits
+        }
+        return String(hexadecimal.joined().prefix(digits))
+    }
+
+    /// LVM reserves names that begin with "pvmove", and a name may not begin with a dash.
+    private static func prefix(of name: String) -> String {
+        let allowed = String(name.unicodeScalars.filter(isLetterOrDigit).prefix(6).map(Character.init))
+        return allowed.isEmpty || allowed == "pvmove" ? "volume" : allowed
+    }
+
+    private static func isPrefix(_ text: Substring) -> Bool {
+        (1...6).contains(text.count) && text.unicodeScalars.allSatisfy(isLetterOrDigit)
+    }
+
+    /// pmem-csi copies the first characters of the name as they are, dashes included.
+    private static func isForeignForm(_ text: String) -> Bool {
+        guard let dash = text.lastIndex(of: "-"), isHex(text[text.index(after: dash)...], digits: 56) else {
+            return false
+        }
+        let prefix = text[..<dash]
+        let isName = prefix.unicodeScalars.allSatisfy { isLetterOrDigit($0) || "-_.+".unicodeScalars.contains($0) }
+        return (1...6).contains(prefix.count) && isName && !prefix.hasPrefix("-") && !prefix.hasPrefix(".")
+    }
+
+    private static func isHex(_ text: Substring, digits: Int) -> Bool {
+        text.utf8.count == digits && text.unicodeScalars.allSatisfy { "0123456789abcdef".unicodeScalars.contains($0) }
+    }
+
+    private static func isLetterOrDigit(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.isASCII && (scalar.properties.isAlphabetic || ("0"..."9").contains(scalar))
+    }
+}
+
+extension VolumeID {
+    /// Whether the id was made for `node`; one of pmem-csi names no node, so it may be.
+    package func isOn(node: String) -> Bool {
+        Self.isForeignForm(rawValue) || rawValue.hasSuffix("-" + Self.hash(node, digits: 10))
+    }
+}

@@ -1,0 +1,19 @@
+import LVM
+
+/// The tags on our logical volumes: driver, hash of the CSI name and erase flag.
+///
+/// They are what is left to rebuild a record from when the state directory was lost.
+struct VolumeTags: Sendable {
+    let driver: String
+
+    init(driver name: String) { driver = "csi.driver=\(name)" }
+
+    func tags(of spec: VolumeSpec) -> [String] {
+        [
+            driver, "csi.name=\(VolumeID.hash(spec.name, digits: 32))",
+            "csi.eraseafter=\(spec.parameters.eraseAfter)",
+        ]
+    }
+
+    func isOurs(_ volume: LogicalVolume) -> Bool { volume.tags.contains(driver) }
+}

@@ -1,0 +1,108 @@
+import CSIServer
+import CoreMetrics
+import DeviceManager
+import LVM
+import Logging
+import Program
+import Registry
+import ServiceLifecycle
+
+/// The only place that knows modes and device managers: makes the services of a configuration and runs them.
+///
+/// They stop in the reverse of their order at SIGTERM or SIGINT: first the CSI server drains, last the metrics end.
+struct Assembly {
+    private let configuration: DriverConfiguration
+    private let logger: Logger
+    private let metrics = PrometheusMetrics()
+    private let shutdown = ShutdownFlag()
+
+    init(configuration: DriverConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    func run() async throws {
+        // Before anything makes a counter.
+        MetricsSystem.bootstrap(metrics)
+        metrics.registerProcessMetrics(version: Version.current)
+        let pool = try makePool()
+        register(pool)
+        var services = try metricsServices()
+        let gate = OperationGate()
+        services += [Recovery(pool: pool, gate: gate), server(pool, gate), ShutdownNotice(flag: shutdown)]
+        let group = ServiceGroup(
+            configuration: .init(
+                services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: logger))
+        logger.info(
+            "starting",
+            metadata: [
+                "version": "\(Version.current)", "driver": "\(configuration.driverName)",
+                "node": "\(configuration.nodeID)", "endpoint": "\(configuration.endpoint)",
+            ])
+        try await group.run()
+    }
+
+    private func makePool() throws -> LocalPool {
+        let manager = LVMDeviceManager(driverName: configuration.driverName, lvm: LVM(logger: logger), logger: logger)
+        let records = try VolumeRecords(directory: configuration.statePath, logger: logger)
+        return LocalPool(
+            manager: manager, records: records,
+            topology: Topology(driverName: configuration.driverName, node: configuration.nodeID), shutdown: shutdown,
+            logger: logger)
+    }
+
+    private func server(_ pool: LocalPool, _ gate: OperationGate) -> any Service {
+        GRPCService(
+            endpoint: configuration.endpoint,
+            services: [
+                IdentityService(name: configuration.driverName, version: Version.current, pool: pool),
+                ControllerService(pool: pool, gate: gate, topology: pool.topology),
+                NodeService(pool: pool, gate: gate),
+            ],
+            interceptors: [
+                CallLog(logger: logger, redact: Redaction.text), CallMetrics(driverName: configuration.driverName),
+            ],
+            logger: logger)
+    }
+
+    private func metricsServices() throws -> [any Service] {
+        guard let listen = configuration.metricsListen else { return [] }
+        return [try MetricsServer(listen: listen, metrics: metrics, logger: logger)]
+    }
+
+    /// Room by namespace mode, under the names that pmem-csi used.
+    private func register(_ pool: LocalPool) {
+        let values: [(String, String, @Sendable (Capacity) -> UInt64)] = [
+            ("pmem_amount_available", "Bytes free for volumes.", { $0.available }),
+            ("pmem_amount_max_volume_size", "Bytes of the largest volume that can be made.", { $0.maximumVolumeSize }),
+            ("pmem_amount_managed", "Bytes in the volume groups, free and used.", { $0.total }),
+        ]
+        for mode in NamespaceMode.allCases {
+            var parameters = VolumeParameters()
+            parameters.mode = mode
+            for (name, help, value) in values {
+                metrics.registerGauge(
+                    name: name, help: help,
+                    labels: [
+                        ("node", configuration.nodeID), ("driver_name", configuration.driverName),
+                        ("nsmode", mode.rawValue),
+                    ], simple: true
+                ) { [parameters] in
+                    guard (try? pool.checkReady()) != nil else { return nil }
+                    return (try? await pool.capacity(for: parameters, segments: nil)).map { Double(value($0)) }
+                }
+            }
+        }
+    }
+}
+
+/// Tells long work of a shutdown before the servers wait for it; the last service, since they stop in reverse.
+private struct ShutdownNotice: Service {
+    let flag: ShutdownFlag
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        flag.set()
+    }
+}

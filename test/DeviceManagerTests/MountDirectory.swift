@@ -1,0 +1,55 @@
+import Glibc
+import Host
+
+/// Tests of real devices need root; without it they are reported as skipped.
+let isRoot = getuid() == 0
+
+/// Passes the path of a new directory. Whatever is mounted in it and everything that lies there is gone afterwards,
+/// also when the body throws.
+func withDirectory<Result>(_ body: (String) async throws -> Result) async throws -> Result {
+    var template = Array("/var/tmp/mount-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { throw HostError(.failed, "mkdtemp: errno \(errno)") }
+    let path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    defer { remove(path) }
+    return try await body(path)
+}
+
+private func remove(_ directory: String) {
+    let table = try? MountTable.current()
+    for mount in table?.mounts.reversed() ?? [] where mount.mountPoint.hasPrefix(directory + "/") {
+        try? Mounter.unmount(mount.mountPoint)
+    }
+    // On one file system only: a mount that is left is not emptied.
+    if let command = popen("rm -rf --one-file-system \(directory)", "r") { pclose(command) }
+}
+
+/// Writes bytes to a file or device at an offset.
+func write(_ bytes: [UInt8], to path: String, at offset: UInt64 = 0) throws {
+    let file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+    guard file >= 0 else { throw HostError(.failed, "open \(path)", errno: errno) }
+    defer { close(file) }
+    guard pwrite(file, bytes, bytes.count, off_t(offset)) == bytes.count, fsync(file) == 0 else {
+        throw HostError(.failed, "write \(path)", errno: errno)
+    }
+}
+
+func read(_ count: Int, from path: String, at offset: UInt64 = 0) throws -> [UInt8] {
+    let file = open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { throw HostError(.failed, "open \(path)", errno: errno) }
+    defer { close(file) }
+    var bytes = [UInt8](repeating: 0, count: count)
+    guard pread(file, &bytes, count, off_t(offset)) == count else {
+        throw HostError(.failed, "read \(path)", errno: errno)
+    }
+    return bytes
+}
+
+/// The code of the HostError that the body throws; nil when it throws none.
+func code(of body: () async throws -> Void) async -> HostError.Code? {
+    do {
+        try await body()
+        return nil
+    } catch {
+        return (error as? HostError)?.code
+    }
+}

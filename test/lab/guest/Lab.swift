@@ -1,0 +1,76 @@
+import FoundationEssentials
+import Glibc
+import LVM
+import Logging
+
+/// What every step needs: where things are, the driver, and LVM's own view of the groups.
+///
+/// Made once by the command; the driver's state and logs are in the shared folder and outlive the guest.
+struct Lab: Sendable {
+    let programs: String
+    let shared: String
+    let driver: Driver
+    let lvm: LVM
+    let csi = CSI()
+
+    /// Programs start faster from the guest's memory than from the host's files.
+    init(programs source: String, shared: String) async throws {
+        try Kernel.makeDirectories("/run/lab")
+        programs = "/run/lab"
+        for name in ["pmem-ns-init", "pmem-vgm", "pmem-csi-driver"] {
+            _ = try await execute("cp", "\(source)/\(name)", "\(programs)/\(name)").succeeded()
+        }
+        self.shared = shared
+        driver = Driver(program: "\(programs)/pmem-csi-driver", shared: shared)
+        lvm = LVM(logger: Logger(label: "lab", factory: { _ in SwiftLogNoOpLogHandler() }))
+    }
+
+    func tool(_ name: String, _ arguments: [String]) async throws -> Output {
+        let file = "\(shared)/\(name).log"
+        let start = ContinuousClock.now
+        let before = (try? Kernel.read(file).count) ?? 0
+        let child = try Child.start(["\(programs)/\(name)"] + arguments, output: file)
+        let status = try await child.wait(atMost: .seconds(180))
+        return Output(
+            command: "\(name) \(arguments.joined(separator: " "))", status: status,
+            text: String(try Kernel.read(file).dropFirst(before)), milliseconds: milliseconds(since: start))
+    }
+
+    /// Groups that pmem-vgm made, by name.
+    func groups() async throws -> [VolumeGroup] {
+        try await lvm.report().groups.filter { $0.name.hasPrefix("ndbus") }.sorted { $0.name < $1.name }
+    }
+
+    func groups(mode: String) async throws -> [VolumeGroup] {
+        try await groups().filter { $0.name.hasSuffix(mode) }
+    }
+
+    /// The group that has the logical volume, and LVM's view of it.
+    func find(_ id: String) async throws -> (group: VolumeGroup, volume: LogicalVolume)? {
+        for group in try await groups() {
+            if let volume = group.volume(id) { return (group, volume) }
+        }
+        return nil
+    }
+
+    func device(_ id: String) async throws -> String {
+        guard let found = try await find(id) else { throw Failure("no group has a logical volume \(id)") }
+        return try DeviceMapper.ensureNode(group: found.group.name, volume: id)
+    }
+
+    func free(mode: String) async throws -> UInt64 {
+        try await groups(mode: mode).reduce(0) { $0 + $1.free }
+    }
+
+    /// Logical volumes, records and ListVolumes must name the same volumes; returns how many there are.
+    @discardableResult
+    func checkNothingLeaked(expecting expected: Set<String>? = nil) async throws -> Int {
+        let volumes = Set(try await groups().flatMap(\.logicalVolumes).map(\.name).filter { !$0.hasPrefix("foreign") })
+        let records = Set(try driver.phases().keys)
+        try check(volumes == records, "logical volumes \(volumes.sorted()) and records \(records.sorted()) differ")
+        let listed = Set(try await csi.ids())
+        try check(listed == records, "ListVolumes \(listed.sorted()) and records \(records.sorted()) differ")
+        if let expected { try check(records == expected, "records \(records.sorted()), expected \(expected.sorted())") }
+        return records.count
+    }
+}

@@ -1,0 +1,58 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+
+/// Runs inside a guest with two emulated NVDIMMs, as root.
+@main
+struct LabGuest: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lab-guest", abstract: "Suites for a guest with emulated persistent memory.",
+        subcommands: [LVMSuite.self, Demo.self])
+}
+
+struct Place: ParsableArguments {
+    @Option(help: "Where the programs are.")
+    var programs = ".build/debug"
+
+    @Option(help: "The folder that outlives the guest, for logs and state.")
+    var shared = ProcessInfo.processInfo.environment["LAB_SHARED"] ?? "/run/lab/shared"
+
+    func lab() async throws -> Lab {
+        try await Lab(programs: programs, shared: shared)
+    }
+}
+
+/// pmem-csi-driver -deviceManager=lvm on real namespaces and groups; exits with 1 when a step failed.
+struct LVMSuite: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "lvm", abstract: "Volumes on LVM, in two phases.")
+
+    @OptionGroup var place: Place
+
+    @Option(help: "1: from fresh NVDIMMs. 2: after a reboot on the same.")
+    var phase = 1
+
+    @Flag(help: "Only the steps that fit into a few minutes.")
+    var quick = false
+
+    @Option(help: "Only the topics whose titles contain this, and the first three.")
+    var only: String?
+
+    func run() async throws {
+        let lab = try await place.lab()
+        var report = Report()
+        await report.run(topics, in: lab, quick: quick)
+        try? await lab.driver.stop()
+        report.close()
+        if !report.failures.isEmpty { throw ExitCode(1) }
+    }
+
+    private var topics: [Topic] {
+        if phase == 2 { return [RebootSteps.afterwards] }
+        let base = [NamespaceSteps.topic, GroupSteps.topic, StartSteps.topic]
+        let rest = [
+            LifeSteps.topic, CapacitySteps.topic, ErasureSteps.topic, ForeignSteps.topic, ErrorSteps.topic,
+            RecordSteps.topic, CrashSteps.topic,
+        ]
+        return base + rest.filter { topic in only.map(topic.title.contains) ?? true } + [RebootSteps.before]
+    }
+}

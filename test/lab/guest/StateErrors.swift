@@ -1,0 +1,51 @@
+import CSIProto
+import GRPCCore
+
+/// Well-formed calls at the wrong time or about the wrong volume.
+extension ErrorSteps {
+    static func missing(_ lab: Lab) async throws -> String {
+        let ids = ["pvc-0123456789abcdef0123456789abcdef-0123456789", "no-id-of-ours"]
+        for id in ids {
+            let volume = Volume(VolumeSpec(name: "pvc-missing"), .with { $0.volumeID = id })
+            let calls: [(String, Attempt)] = [
+                ("ControllerPublishVolume", { try await volume.controllerPublish() }),
+                ("NodeStageVolume", { try await volume.stage() }),
+                ("NodePublishVolume", { try await volume.publish() }),
+                ("ValidateVolumeCapabilities", { _ = try await lab.csi.validate(id, [capability()]) }),
+            ]
+            try await every(calls) { call in try await refused(.notFound, " of \(id)", call) }
+            try await volume.delete()
+            try await volume.controllerUnpublish()
+        }
+        return "NOT_FOUND to publish, stage and validate; OK to delete and detach"
+    }
+
+    static func wrongState(_ lab: Lab) async throws -> String {
+        try await withVolume(VolumeSpec(name: "pvc-state")) { volume in
+            try await refused(.notFound, "ControllerPublishVolume to another node") {
+                try await volume.controllerPublish(node: "host-2")
+            }
+            try await volume.controllerPublish()
+            try await refused(.alreadyExists, "ControllerPublishVolume again, read-only") {
+                try await volume.controllerPublish(readOnly: true)
+            }
+            try await refused(.failedPrecondition, "NodePublishVolume before NodeStageVolume") {
+                try await volume.publish()
+            }
+            try await volume.stage()
+            try await volume.publish()
+            try await refused(.alreadyExists, "NodePublishVolume again, read-only") {
+                try await volume.publish(readOnly: true)
+            }
+            try await refused(.failedPrecondition, "NodePublishVolume at a second path") {
+                try await volume.publish(at: "\(volume.directory)/pod/other", mode: .singleNodeSingleWriter)
+            }
+            try check(try await lab.csi.validate(volume.id, [capability()]), "its own capability is not confirmed")
+            let many = [capability(), capability(.multiNodeMultiWriter)]
+            try check(try await !lab.csi.validate(volume.id, many), "many writers are confirmed")
+            let mounts = try Kernel.mounts().filter { $0.point.hasPrefix(volume.directory) }
+            try checkEqual(mounts.count, 2, "mounts after all refusals")
+            return "5 refusals, the mounts as before; only what it can do is confirmed"
+        }
+    }
+}

@@ -14,6 +14,7 @@ let grpcCore: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swif
 let grpcPosix: Target.Dependency = .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
 let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let metrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -56,8 +57,8 @@ let package = Package(
         .executableTarget(
             name: "pmem-csi-driver",
             dependencies: [
-                "CSIServer", "DeviceManager", "Registry", "Program", argumentParser, lifecycle, logging, metrics,
-                nioCore, nioHTTP1, nioPosix,
+                "CSIServer", "DeviceManager", "LVM", "Registry", "Program", argumentParser, lifecycle, logging, metrics,
+                nioCore, nioHTTP1, nioPosix, signals,
             ],
             exclude: ["Program"], swiftSettings: settings),
         .executableTarget(
@@ -112,7 +113,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["CSIProto", "CSIServer", "DeviceManager", "Registry", grpcCore, logging],
             path: "test/TestSupport", swiftSettings: settings),
         .testTarget(
-            name: "PlanTests", dependencies: ["pmem-ns-init", "pmem-vgm", "Ndctl", "LVM", "Program"],
+            name: "PlanTests", dependencies: ["pmem-ns-init", "pmem-vgm", "Ndctl", "LVM", "Program", argumentParser, logging],
             path: "test/PlanTests", swiftSettings: settings),
         .testTarget(
             name: "DeviceManagerTests", dependencies: ["DeviceManager", "LVM", "Host", "TestSupport"],
@@ -124,7 +125,8 @@ let package = Package(
         .testTarget(
             name: "RegistryTests",
             dependencies: [
-                "pmem-csi-driver", "csictl", "CSIProto", "Registry", grpcCore, lifecycle, logging, metrics, protobuf,
+                "pmem-csi-driver", "csictl", "CSIProto", "Registry", grpcCore, lifecycle, logging, metrics, nioCore,
+                nioPosix, protobuf,
             ],
             path: "test/RegistryTests", swiftSettings: settings),
         .executableTarget(

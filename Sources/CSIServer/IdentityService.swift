@@ -37,7 +37,8 @@ package struct IdentityService: Csi_V1_Identity.SimpleServiceProtocol {
     package func probe(request: Csi_V1_ProbeRequest, context: ServerContext) async throws -> Csi_V1_ProbeResponse {
         do {
             try pool.checkReady()
-        } catch where error.code == .unavailable {
+        } catch {
+            guard error.code == .unavailable else { throw error }
             return .with { $0.ready = .init(false) }
         }
         return .with { $0.ready = .init(true) }

@@ -15,7 +15,7 @@ package final class LocalPool: VolumePool {
 
     let manager: any DeviceManager
     let records: VolumeRecords
-    let topology: Topology
+    package let topology: Topology
     let logger: Logger
     private let shutdown: ShutdownFlag
     private let state = Mutex(State.starting)
@@ -144,7 +144,8 @@ extension LocalPool {
         do {
             let erasure = record.parameters.eraseAfter && record.location != nil ? erasure(of: record, id) : nil
             try await manager.delete(id, location: record.location, erasure: erasure)
-        } catch where error.code == .inUse && record.erased == 0 {
+        } catch {
+            guard error.code == .inUse, record.erased == 0 else { throw error }
             record.phase = .ready
             try records.save(record)
             throw error

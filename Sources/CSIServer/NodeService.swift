@@ -2,6 +2,7 @@ package import CSIProto
 import DeviceManager
 package import GRPCCore
 import Host
+import SwiftProtobuf
 
 /// The node calls (CSI section "Node Service RPC"): parse, hold the volume in the gate, mount or unmount.
 ///

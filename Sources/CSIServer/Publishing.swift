@@ -1,3 +1,4 @@
+import CSIProto
 import DeviceManager
 import Host
 

@@ -1,5 +1,6 @@
-package import DeviceManager
-package import ServiceLifecycle
+import DeviceManager
+import Logging
+import ServiceLifecycle
 
 /// Brings the pool up: looks at the devices until that works, then finishes or takes back what a crash or a shutdown
 /// cut off. Owned by the assembly; it ends with the driver.

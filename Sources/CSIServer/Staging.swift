@@ -56,12 +56,12 @@ extension Staging {
         case (.never, .nothing): break
         // mkfs was cut off: what it left, or nothing, is ours to overwrite.
         case (.formatting, .nothing), (.formatting, .ambiguous): break
-        case (.formatting(let begun), .filesystem(begun)): break
+        case (.formatting(let begun), .filesystem(let left)) where begun == left: break
         case (.unknown, .nothing):
             guard try await blockingDevice({ try device.endsAreZero() }) else { throw refusal(found) }
         case (.unknown, .filesystem(type.rawValue)): return try save(.formatted(type.rawValue))
         case (.formatted(type.rawValue), .filesystem(type.rawValue)): return
-        case (.formatted(let known), .filesystem(known)):
+        case (.formatted(let known), .filesystem(let present)) where known == present:
             throw RequestError(
                 .failedPrecondition, "volume \(record.id) has \(known), not \(type.rawValue); ask for \(known)")
         default: throw refusal(found)

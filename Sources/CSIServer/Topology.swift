@@ -1,4 +1,5 @@
 import CSIProto
+import SwiftProtobuf
 
 /// Where this process's volumes can be reached: one segment, `<drivername>/node` with the node id.
 package struct Topology: Sendable {

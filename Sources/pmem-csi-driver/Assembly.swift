@@ -6,6 +6,7 @@ import Logging
 import Program
 import Registry
 import ServiceLifecycle
+import UnixSignals
 
 /// The only place that knows modes and device managers: makes the services of a configuration and runs them.
 ///

@@ -14,6 +14,9 @@ struct FreeSpace {
         extents = region.freeExtents.map(region.alignedDown)
     }
 
+    /// Without what alignment makes useless.
+    var free: UInt64 { extents.reduce(0, +) }
+
     /// The size of the next namespace, of which at most `remaining` may be used; nil if none fits any more.
     mutating func take(upTo wanted: UInt64, of remaining: UInt64) -> UInt64? {
         let index = extents.firstIndex { $0 >= smallest }
@@ -31,7 +34,6 @@ struct FreeSpace {
         if unused < smallest {
             return "less than the smallest namespace of \(ByteCount(smallest))"
         }
-        let free = extents.reduce(0, +)
         return free == 0
             ? "other namespaces have the rest of the region"
             : "the \(ByteCount(free)) that other namespaces leave are in pieces below \(ByteCount(smallest))"

@@ -70,12 +70,7 @@ struct NamespacePlan: Equatable {
         for mode in Self.modes {
             fill(mode, options, facts, &space)
         }
-        let percent = options.fsdaxPercent + options.sectorPercent
-        let assigned = Self.modes.reduce(0) { $0 + Self.share(of: facts.size, percent: options.percent(of: $1)) }
-        if percent < 100 {
-            let detail = "-useforfsdax and -useforsector assign \(percent) percent of the region"
-            entries.append(Entry(action: .unused, mode: nil, size: facts.size - assigned, detail: detail))
-        }
+        noteUnassigned(options, facts, space)
     }
 
     func sizes(toCreate mode: NamespaceMode) -> [UInt64] {
@@ -106,6 +101,15 @@ struct NamespacePlan: Equatable {
         case let other:
             return entry(.leave, other.isEmpty ? "foreign, without a name" : "foreign, named \(other)")
         }
+    }
+
+    private mutating func noteUnassigned(_ options: NamespaceOptions, _ facts: Region, _ space: FreeSpace) {
+        let percent = options.fsdaxPercent + options.sectorPercent
+        let assigned = Self.modes.reduce(0) { $0 + Self.share(of: facts.size, percent: options.percent(of: $1)) }
+        let unassigned = min(facts.size - assigned, space.free)
+        guard percent < 100, unassigned > 0 else { return }
+        let detail = "-useforfsdax and -useforsector assign \(percent) percent of the region"
+        entries.append(Entry(action: .unused, mode: nil, size: unassigned, detail: detail))
     }
 
     private mutating func fill(

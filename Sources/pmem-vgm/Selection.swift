@@ -12,20 +12,21 @@ struct Selection: Equatable {
 
     init(_ namespaces: [Namespace], mode: NamespaceMode) {
         for namespace in namespaces where namespace.mode == mode {
+            let name = namespace.devname
             if namespace.alternateName == Self.unfinishedName {
-                warnings.append("\(namespace.name) was not finished by pmem-ns-init: ignored; run pmem-ns-init again")
+                warnings.append("\(name) was not finished by pmem-ns-init: ignored; run pmem-ns-init again")
             }
             // Foreign namespaces are nobody's business here.
             guard namespace.alternateName == Self.ownName else { continue }
             guard namespace.isActive else {
-                warnings.append("\(namespace.name) is not active: ignored; ndctl enable-namespace \(namespace.name)")
+                warnings.append("\(name) is not active: ignored; ndctl enable-namespace \(name)")
                 continue
             }
             guard let device = namespace.blockDevice, !device.isEmpty else {
-                warnings.append("\(namespace.name) has no block device: ignored; is the kernel module nd_pmem loaded?")
+                warnings.append("\(name) has no block device: ignored; is the kernel module nd_pmem loaded?")
                 continue
             }
-            members.append(Member(namespace: namespace.name, device: "/dev/\(device)"))
+            members.append(Member(namespace: name, device: "/dev/\(device)"))
         }
     }
 }

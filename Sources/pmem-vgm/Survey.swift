@@ -12,9 +12,8 @@ struct Survey {
 
     /// One lvm run, one look at the regions, and a look at each device that is in no group.
     static func take(lvm: LVM) async throws -> Survey {
-        let regions = try await Ndctl().regions()
         let report = try await lvm.report()
-        return try await blocking { Survey(regions, report) }
+        return try await blocking { Survey(try Ndctl().snapshot(), report) }
     }
 
     private init(_ regions: [Region], _ report: LVM.Report) {
@@ -24,8 +23,8 @@ struct Survey {
                 warnings += selection.warnings
                 let members = selection.members.map { $0.named(by: report) }
                 let plan = VolumeGroupPlan(
-                    group: "\(region.bus)\(region.name)\(mode)", tag: "\(mode)", members: members, report: report,
-                    contents: Self.contents(of: members, report))
+                    group: region.bus + region.devname + mode.rawValue, tag: mode.rawValue, members: members,
+                    report: report, contents: Self.contents(of: members, report))
                 plans.append(plan)
                 warnings += plan.warnings
             }

@@ -137,7 +137,7 @@ struct VolumeGroupPlan: Equatable {
     /// metadata was ever written to it: then nothing of anybody's can be lost, and lvm takes it into a group as it is.
     /// If it is marked as used, it must be proved that no group has it: ours is there without it, or was never made.
     private mutating func isOurs(_ label: PhysicalVolumeLabel, _ place: String, _ groups: [VolumeGroup]) -> Bool {
-        let remedy = "left alone; if it is not needed: pvremove"
+        let remedy = "left alone; if it is not needed, pvremove makes it free"
         let proved = !label.isMarkedUsed || groups.contains { $0.name == group } || (label.former?.number ?? 1) == 1
         if let sequence = label.sequence {
             let owner = sequence.group
@@ -152,6 +152,17 @@ struct VolumeGroupPlan: Equatable {
             return true
         }
         return false
+    }
+}
+
+extension VolumeGroupPlan.Step: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .recreate(let device): "recreate physical volume \(device)"
+        case .create(let devices): "create with \(devices.joined(separator: ", "))"
+        case .extend(let devices): "extend by \(devices.joined(separator: ", "))"
+        case .addTag: "add tag"
+        }
     }
 }
 

@@ -6,10 +6,12 @@ import Testing
 private let mib: UInt64 = 1 << 20
 
 @Suite struct BlockDevicePathTests {
-    @Test("a path that is no block device is refused", arguments: [
-        ("/etc/hostname", HostError.Code.invalidArgument), ("/dev/null", .invalidArgument), ("/", .invalidArgument),
-        ("/dev/no-such-device", .notFound), ("/etc/hostname/x", .notFound),
-    ])
+    @Test(
+        "a path that is no block device is refused",
+        arguments: [
+            ("/etc/hostname", HostError.Code.invalidArgument), ("/dev/null", .invalidArgument), ("/", .invalidArgument),
+            ("/dev/no-such-device", .notFound), ("/etc/hostname/x", .notFound),
+        ])
     func refusesOthers(path: String, expected: HostError.Code) async {
         let device = BlockDevice(path: path)
         #expect(await code { _ = try device.number() } == expected)
@@ -17,10 +19,12 @@ private let mib: UInt64 = 1 << 20
         #expect(await code { try device.zeroEnds() } == expected)
     }
 
-    @Test("device numbers are split as the kernel does", arguments: [
-        (dev_t(0x0701), "7:1"), (dev_t(0x1_0305), "259:5"), (dev_t(0x0010_0001), "0:257"),
-        (dev_t(0x1000_0000_0000), "4096:0"), (dev_t(0xffff_ffff_ffff_ffff), "4294967295:4294967295"),
-    ])
+    @Test(
+        "device numbers are split as the kernel does",
+        arguments: [
+            (dev_t(0x0701), "7:1"), (dev_t(0x1_0305), "259:5"), (dev_t(0x0010_0001), "0:257"),
+            (dev_t(0x1000_0000_0000), "4096:0"), (dev_t(0xffff_ffff_ffff_ffff), "4294967295:4294967295"),
+        ])
     func numbers(raw: dev_t, expected: String) {
         #expect(DeviceNumber(rawValue: raw).description == expected)
     }
@@ -37,9 +41,11 @@ private let mib: UInt64 = 1 << 20
         }
     }
 
-    @Test("a byte in the first or last MiB is no blank device, one between them is", arguments: [
-        (0, false), (mib - 1, false), (mib, true), (3 * mib - 1, true), (3 * mib, false), (4 * mib - 1, false),
-    ])
+    @Test(
+        "a byte in the first or last MiB is no blank device, one between them is",
+        arguments: [
+            (0, false), (mib - 1, false), (mib, true), (3 * mib - 1, true), (3 * mib, false), (4 * mib - 1, false),
+        ])
     func blankness(offset: UInt64, blank: Bool) async throws {
         try await LoopDevice.with(size: 4 * mib) { path in
             let device = BlockDevice(path: path)
@@ -49,9 +55,11 @@ private let mib: UInt64 = 1 << 20
         }
     }
 
-    @Test("zeroing the ends leaves the rest alone, on devices of any size", arguments: [
-        4096, mib, mib + 512, 2 * mib, 5 * mib,
-    ])
+    @Test(
+        "zeroing the ends leaves the rest alone, on devices of any size",
+        arguments: [
+            4096, mib, mib + 512, 2 * mib, 5 * mib,
+        ])
     func zeroEnds(size: UInt64) async throws {
         try await LoopDevice.with(size: size) { path in
             let device = BlockDevice(path: path)

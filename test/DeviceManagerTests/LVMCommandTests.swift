@@ -27,6 +27,10 @@ import TestSupport
         try await lvm.createGroup("g0", devices: [devices[0].path], tags: ["fsdax"])
     }
 
+    private func create(_ name: String, in group: String = "g0", size: UInt64 = 4 << 20) async throws {
+        try await lvm.createVolume(group: group, name: name, size: size, tags: [])
+    }
+
     private func number() throws -> UInt64 {
         try MetadataSequence.read(device: devices[0].path).number
     }
@@ -56,7 +60,7 @@ import TestSupport
         #expect(sequence == MetadataSequence(group: "g0", groupID: group.id, number: group.sequenceNumber))
         try await lvm.createVolume(group: "g0", name: "a", size: 5_000_001, tags: ["t1", "t2"])
         #expect(try number() == sequence.number + 1)
-        #expect(await code { try await lvm.createVolume(group: "g0", name: "b", size: 1 << 40, tags: []) } == .notEnoughSpace)
+        #expect(await code { try await create("b", size: 1 << 40) } == .notEnoughSpace)
         #expect(try number() == sequence.number + 1)
         try await lvm.extendGroup("g0", devices: [devices[1].path])
         #expect(try number() == sequence.number + 2)
@@ -87,10 +91,10 @@ import TestSupport
     @Test func `what is there, gone or impossible has its code`() async throws {
         try await makeGroup()
         try await lvm.createVolume(group: "g0", name: "a", size: 4 << 20, tags: [])
-        #expect(await code { try await lvm.createVolume(group: "g0", name: "a", size: 4 << 20, tags: []) } == .alreadyExists)
-        #expect(await code { try await lvm.createVolume(group: "g0", name: "-x", size: 4 << 20, tags: []) } == .invalidArgument)
-        #expect(await code { try await lvm.createVolume(group: "g0", name: "z", size: 0, tags: []) } == .invalidArgument)
-        #expect(await code { try await lvm.createVolume(group: "g1", name: "a", size: 4 << 20, tags: []) } == .notFound)
+        #expect(await code { try await create("a") } == .alreadyExists)
+        #expect(await code { try await create("-x") } == .invalidArgument)
+        #expect(await code { try await create("z", size: 0) } == .invalidArgument)
+        #expect(await code { try await create("a", in: "g1") } == .notFound)
         try await lvm.removeVolume(group: "g0", name: "a")
         #expect(await code { try await lvm.removeVolume(group: "g0", name: "a") } == .notFound)
         #expect(await code { try await lvm.removeVolume(group: "g1", name: "a") } == .notFound)

@@ -39,10 +39,13 @@ import Testing
         #expect(Self.table.mounts(at: "/a b\\\tc").first?.source == "/dev/my disk")
     }
 
-    @Test("a path is compared byte by byte, and only as a whole", arguments: [
-        ("/", 21), ("//", 21), ("/mnt2/", 36), ("/mnt2/.", nil), ("/mnt2/x", nil), ("/mnt", nil), ("/caf\u{e9}", 41),
-        ("/cafe\u{301}", nil), ("/pods/device", 38),
-    ] as [(String, Int?)])
+    @Test(
+        "a path is compared byte by byte, and only as a whole",
+        arguments: [
+            ("/", 21), ("//", 21), ("/mnt2/", 36), ("/mnt2/.", nil), ("/mnt2/x", nil), ("/mnt", nil),
+            ("/caf\u{e9}", 41),
+            ("/cafe\u{301}", nil), ("/pods/device", 38),
+        ] as [(String, Int?)])
     func paths(path: String, id: Int?) {
         #expect(Self.table.at(path)?.id == id)
     }
@@ -72,28 +75,33 @@ import Testing
         return try #require(MountTable(parsing: line).mounts.first)
     }
 
-    @Test("the same request again is compatible", arguments: [
-        ("rw,relatime", "rw", false, []), ("rw,relatime", "rw", false, ["defaults", "rw", "async", "dev"]),
-        ("rw,relatime", "rw,dax=always,stripe=512", false, ["dax"]), ("rw,relatime", "rw,dax", false, ["dax=always"]),
-        ("rw,noatime,nosuid", "rw", false, ["noatime,nosuid"]), ("ro,relatime", "rw", true, []),
-        ("ro,relatime", "ro", false, ["ro"]), ("rw,relatime", "rw,sync", false, ["sync"]),
-        ("rw,relatime", "rw", false, ["data=ordered", "errors=continue", "x-mount", "_netdev", "barrier"]),
-        ("rw,relatime", "rw,norecovery", false, ["noload"]), ("rw", "rw", false, ["strictatime"]),
-        ("rw,relatime", "rw,dax=always", false, []),
-    ] as [(String, String, Bool, [String])])
+    @Test(
+        "the same request again is compatible",
+        arguments: [
+            ("rw,relatime", "rw", false, []), ("rw,relatime", "rw", false, ["defaults", "rw", "async", "dev"]),
+            ("rw,relatime", "rw,dax=always,stripe=512", false, ["dax"]),
+            ("rw,relatime", "rw,dax", false, ["dax=always"]),
+            ("rw,noatime,nosuid", "rw", false, ["noatime,nosuid"]), ("ro,relatime", "rw", true, []),
+            ("ro,relatime", "ro", false, ["ro"]), ("rw,relatime", "rw,sync", false, ["sync"]),
+            ("rw,relatime", "rw", false, ["data=ordered", "errors=continue", "x-mount", "_netdev", "barrier"]),
+            ("rw,relatime", "rw,norecovery", false, ["noload"]), ("rw", "rw", false, ["strictatime"]),
+            ("rw,relatime", "rw,dax=always", false, []),
+        ] as [(String, String, Bool, [String])])
     func compatible(options: String, superOptions: String, readOnly: Bool, requested: [String]) throws {
         #expect(try Self.mount(options, superOptions).isCompatible(readOnly: readOnly, options: requested))
     }
 
-    @Test("a different request is not", arguments: [
-        ("rw,relatime", "rw", true, []), ("ro,relatime", "rw", false, []), ("rw,relatime", "ro", false, []),
-        ("rw,relatime", "rw", false, ["dax"]), ("rw,relatime", "rw,dax=always", false, ["dax=never"]),
-        ("rw,relatime", "rw", false, ["noexec"]), ("rw,relatime,noexec", "rw", false, []),
-        ("rw,relatime", "rw", false, ["noatime"]), ("rw,relatime", "rw,sync", false, []),
-        ("rw,relatime", "rw", false, ["discard"]), ("rw,relatime", "rw,discard", false, ["nodiscard"]),
-        ("rw,relatime", "rw,data=journal", false, ["data=ordered"]), ("rw,relatime", "rw", false, ["strictatime"]),
-        ("rw,relatime", "rw", false, ["remount"]),
-    ] as [(String, String, Bool, [String])])
+    @Test(
+        "a different request is not",
+        arguments: [
+            ("rw,relatime", "rw", true, []), ("ro,relatime", "rw", false, []), ("rw,relatime", "ro", false, []),
+            ("rw,relatime", "rw", false, ["dax"]), ("rw,relatime", "rw,dax=always", false, ["dax=never"]),
+            ("rw,relatime", "rw", false, ["noexec"]), ("rw,relatime,noexec", "rw", false, []),
+            ("rw,relatime", "rw", false, ["noatime"]), ("rw,relatime", "rw,sync", false, []),
+            ("rw,relatime", "rw", false, ["discard"]), ("rw,relatime", "rw,discard", false, ["nodiscard"]),
+            ("rw,relatime", "rw,data=journal", false, ["data=ordered"]), ("rw,relatime", "rw", false, ["strictatime"]),
+            ("rw,relatime", "rw", false, ["remount"]),
+        ] as [(String, String, Bool, [String])])
     func incompatible(options: String, superOptions: String, readOnly: Bool, requested: [String]) throws {
         #expect(try !Self.mount(options, superOptions).isCompatible(readOnly: readOnly, options: requested))
     }

@@ -54,11 +54,13 @@ import Testing
 }
 
 @Suite(.enabled(if: isRoot, "needs root for loop devices")) struct MounterTests {
-    @Test("a mount is what the same request finds compatible", arguments: [
-        (.ext4, [], false), (.ext4, ["noatime", "nodev,nosuid", "noexec"], false), (.ext4, ["discard"], false),
-        (.ext4, ["data=ordered", "sync"], true), (.ext4, ["lazytime", "dirsync", "strictatime"], false),
-        (.xfs, ["nouuid", "relatime"], false), (.xfs, ["defaults", "ro"], false),
-    ] as [(FilesystemType, [String], Bool)])
+    @Test(
+        "a mount is what the same request finds compatible",
+        arguments: [
+            (.ext4, [], false), (.ext4, ["noatime", "nodev,nosuid", "noexec"], false), (.ext4, ["discard"], false),
+            (.ext4, ["data=ordered", "sync"], true), (.ext4, ["lazytime", "dirsync", "strictatime"], false),
+            (.xfs, ["nouuid", "relatime"], false), (.xfs, ["defaults", "ro"], false),
+        ] as [(FilesystemType, [String], Bool)])
     func options(type: FilesystemType, options: [String], readOnly: Bool) async throws {
         try await withVolume(type) { device, mount, _ in
             try Mounter.mount(device: device, at: mount, type: type, options: options, readOnly: readOnly)
@@ -123,9 +125,11 @@ import Testing
         }
     }
 
-    @Test("a bind mount is read-only alone, and keeps the restrictions of its source", arguments: [
-        (true, true), (true, false), (false, true), (false, false),
-    ])
+    @Test(
+        "a bind mount is read-only alone, and keeps the restrictions of its source",
+        arguments: [
+            (true, true), (true, false), (false, true), (false, false),
+        ])
     func bind(atOnce: Bool, readOnly: Bool) async throws {
         try await withVolume(.ext4) { device, mount, directory in
             let target = directory + "/target"

@@ -1,4 +1,5 @@
 import LVM
+import Ndctl
 import Testing
 
 @testable import pmem_vgm
@@ -24,7 +25,7 @@ private let first = Member(namespace: "namespace0.0", device: "/dev/pmem0")
 private let second = Member(namespace: "namespace0.1", device: "/dev/pmem0.1")
 
 private func group(
-    _ name: String = name, tags: [String] = ["fsdax"], _ devices: [String] = ["/dev/pmem0"]
+    _ name: String = name, tags: [String] = ["fsdax"], devices: [String] = ["/dev/pmem0"]
 ) -> VolumeGroup {
     VolumeGroup(name: name, tags: tags, physicalVolumes: devices.map { PhysicalVolume(device: $0) })
 }
@@ -68,7 +69,7 @@ private func label(
             contents: label(former: name, used: true),
             steps: [.recreate(device: "/dev/pmem0"), .create(devices: ["/dev/pmem0"])]),
         Situation(testDescription: "a physical volume marked as used by a killed extension is made anew",
-            groups: [group(["/dev/pmem0.1"])], contents: label(former: name, number: 8, used: true),
+            groups: [group(devices: ["/dev/pmem0.1"])], contents: label(former: name, number: 8, used: true),
             steps: [.recreate(device: "/dev/pmem0"), .extend(devices: ["/dev/pmem0"])]),
     ]
 
@@ -101,7 +102,8 @@ private func label(
             members: [first, second], groups: [group(), group()], error: [name, "vgrename"]),
         Situation(testDescription: "a group that misses a device", members: [second],
             groups: [
-                VolumeGroup(name: name, physicalVolumes: [PhysicalVolume(device: "[unknown]", id: "x", isMissing: true)])
+                VolumeGroup(
+                    name: name, physicalVolumes: [PhysicalVolume(device: "[unknown]", id: "x", isMissing: true)])
             ], error: [name, "misses"]),
     ]
 
@@ -133,5 +135,40 @@ private func label(
         #expect(plan.warnings.count == 2)
         #expect(plan.warnings.first?.contains("about 1729 volumes") == true)
         #expect(plan.warnings.last?.contains("2 MiB") == true)
+    }
+}
+
+@Suite struct SelectionTests {
+    private static func namespace(
+        _ alternateName: String = "pmem-csi", _ mode: NamespaceMode = .fsdax, isActive: Bool = true,
+        device: String? = "pmem0"
+    ) -> Namespace {
+        Namespace(
+            devname: "namespace0.0", alternateName: alternateName, mode: mode, size: 1, rawSize: 1, resource: nil,
+            isActive: isActive, blockDevice: device, uuid: nil, sectorSize: 512)
+    }
+
+    @Test func `an active namespace of ours is taken`() {
+        let selection = Selection([Self.namespace()], mode: .fsdax)
+        #expect(selection.members == [Member(namespace: "namespace0.0", device: "/dev/pmem0")])
+        #expect(selection.warnings == [])
+    }
+
+    @Test(arguments: [namespace("other"), namespace(""), namespace("pmem-csi2"), namespace("pmem-csi", .sector)])
+    func `foreign namespaces and other modes are passed over in silence`(namespace: Namespace) {
+        #expect(Selection([namespace], mode: .fsdax).members == [])
+        #expect(Selection([namespace], mode: .fsdax).warnings == [])
+    }
+
+    @Test(arguments: [
+        (namespace("pmem-csi.new"), "pmem-ns-init"), (namespace(isActive: false), "enable-namespace"),
+        (namespace(device: nil), "no block device"), (namespace(device: ""), "no block device"),
+    ])
+    func `a namespace of ours that cannot be used is named with the remedy`(namespace: Namespace, remedy: String) {
+        let selection = Selection([namespace], mode: .fsdax)
+        #expect(selection.members == [])
+        #expect(selection.warnings.count == 1)
+        #expect(selection.warnings.first?.contains("namespace0.0") == true)
+        #expect(selection.warnings.first?.contains(remedy) == true)
     }
 }

@@ -65,7 +65,7 @@ struct Method: Sendable {
     ) {
         service = descriptor.service.fullyQualifiedService
         name = descriptor.method
-        fields = { fieldNames(of: Input()) }
+        fields = { Self.fieldNames(of: Input()) }
         prepare = { text in
             do {
                 return call(try Input(jsonString: text))

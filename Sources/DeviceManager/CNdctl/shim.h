@@ -1,2 +1,2 @@
+#include <linux/ndctl.h>
 #include <ndctl/libndctl.h>
-#include <ndctl/ndctl.h>

@@ -2,7 +2,8 @@ import Glibc
 
 extension Mount {
     /// Restrictions that somebody asked for: they are shown whenever set, and never set by default.
-    private static let exactFlags = UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW | MS_SYNCHRONOUS | MS_DIRSYNC)
+    private static let exactFlags = UInt(
+        MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW | MS_SYNCHRONOUS | MS_DIRSYNC)
     /// Shown when set, but the kernel may set them by default, so they only count when asked for.
     private static let shownFlags = UInt(MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_LAZYTIME)
     /// Words for the file system that are off by default and shown when on. Others may be a default that is not shown.

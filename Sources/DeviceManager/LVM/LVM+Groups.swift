@@ -1,5 +1,5 @@
-/// Making groups. None of these commands but one gets `-y` or `--force`: on a device with a foreign signature lvm asks whether
-/// to wipe it, reads the empty standard input as "no", and the run ends with `foreignSignature`.
+/// Making groups. None of these commands but one gets `-y` or `--force`: on a device with a foreign signature lvm asks
+/// whether to wipe it, reads the empty standard input as "no", and the run ends with `foreignSignature`.
 extension LVM {
     /// Room for two copies of the metadata of 10,000 volumes; LVM's default of 1 MiB ends near 1,700.
     static let metadataSize = "16m"
@@ -14,8 +14,8 @@ extension LVM {
         try await run(["pvcreate"] + Self.geometry + [device])
     }
 
-    /// Makes a physical volume anew that a killed vgcreate or vgextend left marked as used, in no group: lvm takes it no
-    /// other way than by force. It asks nothing, so the caller must have proof from `PhysicalVolumeLabel`.
+    /// Makes a physical volume anew that a killed vgcreate or vgextend left marked as used, in no group: lvm takes it
+    /// no other way than by force. It asks nothing, so the caller must have proof from `PhysicalVolumeLabel`.
     package func recreatePhysicalVolume(device: String) async throws(LVMError) {
         try await run(["pvcreate", "-ff", "-y"] + Self.geometry + [device])
     }

@@ -54,6 +54,12 @@ struct Context: ~Copyable {
     private static func list(
         _ first: OpaquePointer?, _ next: (OpaquePointer?) -> OpaquePointer?
     ) -> [OpaquePointer] {
-        Array(sequence(first: first, next: { $0.map { next($0) } }).prefix { $0 != nil }.compactMap(\.self))
+        var result: [OpaquePointer] = []
+        var current = first
+        while let pointer = current {
+            result.append(pointer)
+            current = next(pointer)
+        }
+        return result
     }
 }

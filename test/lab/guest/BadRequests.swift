@@ -1,5 +1,6 @@
 import CSIProto
 import GRPCCore
+import SwiftProtobuf
 
 /// The tables of what must be refused.
 extension ErrorSteps {
@@ -47,9 +48,9 @@ extension ErrorSteps {
         changed(VolumeSpec(name: "pvc-bad", size: 16 * MiB).request, what, change)
     }
 
-    private static func changed(
-        _ request: Creation, _ what: String, _ change: (inout Creation) -> Void
-    ) -> (String, Creation) {
+    private static func changed<Request>(
+        _ request: Request, _ what: String, _ change: (inout Request) -> Void
+    ) -> (String, Request) {
         var request = request
         change(&request)
         return (what, request)
@@ -66,15 +67,15 @@ extension ErrorSteps {
             ($0.targetPath, $0.volumeCapability) = (volume.targetPath, capability())
         }
         let stages = [
-            ("NodeStageVolume without a staging path", stage.with { $0.stagingTargetPath = "" }),
-            ("NodeStageVolume without a capability", stage.with { $0.clearVolumeCapability() }),
-            ("NodeStageVolume of xfs on ext4's behalf", stage.with { $0.volumeCapability.mount.fsType = "fat" }),
+            changed(stage, "NodeStageVolume without a staging path") { $0.stagingTargetPath = "" },
+            changed(stage, "NodeStageVolume without a capability") { $0.clearVolumeCapability() },
+            changed(stage, "NodeStageVolume of an unknown file system") { $0.volumeCapability.mount.fsType = "fat" },
         ]
         let publishes = [
-            ("NodePublishVolume without a target path", publish.with { $0.targetPath = "" }),
-            ("NodePublishVolume without a capability", publish.with { $0.clearVolumeCapability() }),
+            changed(publish, "NodePublishVolume without a target path") { $0.targetPath = "" },
+            changed(publish, "NodePublishVolume without a capability") { $0.clearVolumeCapability() },
         ]
-        return [
+        let calls: [(String, Attempt)] = [
             ("DeleteVolume without an id", { try await csi.delete("") }),
             ("ControllerPublishVolume without an id", { try await none.controllerPublish() }),
             ("ControllerPublishVolume without a node", { try await volume.controllerPublish(node: "") }),
@@ -88,11 +89,16 @@ extension ErrorSteps {
             ("ValidateVolumeCapabilities without capabilities", { _ = try await csi.validate(volume.id, []) }),
             ("GetCapacity of an unknown nsmode", { _ = try await csi.capacity(mode: "tape") }),
         ]
+        return calls
             + stages.map { name, request in
-                (name, { _ = try await csi.node { try await $0.nodeStageVolume(request, options: CSI.options) } })
+                let call: Attempt = { _ = try await csi.node { try await $0.nodeStageVolume(request, options: CSI.options) } }
+                return (name, call)
             }
             + publishes.map { name, request in
-                (name, { _ = try await csi.node { try await $0.nodePublishVolume(request, options: CSI.options) } })
+                let call: Attempt = {
+                    _ = try await csi.node { try await $0.nodePublishVolume(request, options: CSI.options) }
+                }
+                return (name, call)
             }
     }
 }

@@ -1,6 +1,7 @@
 import CSIProto
 import GRPCCore
 import Registry
+import SwiftProtobuf
 
 /// Calls the driver, over a connection of its own each time: a step may kill the driver between any two.
 struct CSI: Sendable {

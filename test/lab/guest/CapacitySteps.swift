@@ -1,4 +1,7 @@
 import CSIProto
+import GRPCCore
+import LVM
+import SwiftProtobuf
 
 /// Space: what GetCapacity says can be made, a full group, and what lvm is run for.
 enum CapacitySteps {

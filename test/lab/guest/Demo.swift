@@ -1,5 +1,6 @@
 import ArgumentParser
 import CSIProto
+import LVM
 import SwiftProtobuf
 
 /// A volume's life, told to somebody who sees it for the first time; exits with 1 where it ends early.
@@ -18,7 +19,7 @@ struct Demo: AsyncParsableCommand {
             try await prove(lab, free: free)
         } catch {
             say("\n  It ended here: \(text(of: error))\n  The driver's log: \(lab.driver.log)")
-            try? await lab.driver.stop()
+            _ = try? await lab.driver.stop()
             throw ExitCode(1)
         }
         try await lab.driver.stop()

@@ -7,6 +7,8 @@ enum DirectAccess {
     /// linux/mman.h; the kernel refuses MAP_SYNC where a file is not DAX, but only together with MAP_SHARED_VALIDATE.
     private static let sharedValidate: Int32 = 0x03
     private static let sync: Int32 = 0x80000
+    /// RUSAGE_THREAD of sys/resource.h, which only C sees.
+    private static let thisThread: Int32 = 1
 
     struct Faults {
         /// Pieces of 2 MiB that were touched, and those that cost one page fault instead of 512.
@@ -56,7 +58,7 @@ enum DirectAccess {
 
     private static func minorFaults() -> Int {
         var usage = rusage()
-        getrusage(RUSAGE_THREAD, &usage)
+        getrusage(thisThread, &usage)
         return usage.ru_minflt + usage.ru_majflt
     }
 }

@@ -1,4 +1,7 @@
+import CSIProto
 import Glibc
+import LVM
+import SwiftProtobuf
 
 /// Overwriting before the space is used again, and its interruption.
 enum ErasureSteps {

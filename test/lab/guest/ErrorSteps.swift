@@ -1,5 +1,6 @@
 import CSIProto
 import GRPCCore
+import SwiftProtobuf
 
 /// Requests that must be refused, each with its code.
 enum ErrorSteps {

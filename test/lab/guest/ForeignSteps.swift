@@ -1,4 +1,5 @@
 import FoundationEssentials
+import GRPCCore
 import LVM
 
 /// What others made in the groups, and volumes that are in use.

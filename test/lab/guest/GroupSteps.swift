@@ -1,3 +1,5 @@
+import LVM
+
 /// pmem-vgm on those namespaces, and the driver's start on the groups.
 enum GroupSteps {
     static let topic = Topic(

@@ -57,14 +57,14 @@ enum Kernel {
 
     /// Bytes that a file system offers.
     static func size(ofFileSystemAt path: String) throws -> UInt64 {
-        var facts = statfs()
-        guard statfs(path, &facts) == 0 else { throw failure("statfs", path) }
-        return UInt64(facts.f_blocks) * UInt64(facts.f_bsize)
+        var facts = statvfs()
+        guard statvfs(path, &facts) == 0 else { throw failure("statvfs", path) }
+        return UInt64(facts.f_blocks) * UInt64(facts.f_frsize)
     }
 
     static func blockSize(ofFileSystemAt path: String) throws -> Int {
-        var facts = statfs()
-        guard statfs(path, &facts) == 0 else { throw failure("statfs", path) }
+        var facts = statvfs()
+        guard statvfs(path, &facts) == 0 else { throw failure("statvfs", path) }
         return Int(facts.f_bsize)
     }
 

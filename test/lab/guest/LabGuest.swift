@@ -41,7 +41,7 @@ struct LVMSuite: AsyncParsableCommand {
         let lab = try await place.lab()
         var report = Report()
         await report.run(topics, in: lab, quick: quick)
-        try? await lab.driver.stop()
+        _ = try? await lab.driver.stop()
         report.close()
         if !report.failures.isEmpty { throw ExitCode(1) }
     }

@@ -1,4 +1,5 @@
 import CSIProto
+import LVM
 
 extension LifeSteps {
     /// Takes a volume up, writes a file, and checks each fact that the calls promised.

@@ -1,4 +1,5 @@
 import CSIProto
+import LVM
 
 /// One volume's life, with what the kernel says after each call.
 enum LifeSteps {

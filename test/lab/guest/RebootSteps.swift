@@ -1,3 +1,5 @@
+import LVM
+
 /// The last steps before the reboot, and what must hold after it.
 enum RebootSteps {
     static let spec = VolumeSpec(name: "pvc-kept", size: 128 * MiB, erase: true)

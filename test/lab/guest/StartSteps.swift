@@ -1,3 +1,5 @@
+import CSIProto
+
 /// The driver's start, and what it says of itself.
 enum StartSteps {
     static let topic = Topic(

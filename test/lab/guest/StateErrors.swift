@@ -1,5 +1,6 @@
 import CSIProto
 import GRPCCore
+import SwiftProtobuf
 
 /// Well-formed calls at the wrong time or about the wrong volume.
 extension ErrorSteps {

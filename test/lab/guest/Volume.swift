@@ -1,5 +1,6 @@
 import CSIProto
 import GRPCCore
+import SwiftProtobuf
 
 /// What a step wants a volume to be.
 struct VolumeSpec: Sendable {

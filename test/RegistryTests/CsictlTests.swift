@@ -1,0 +1,82 @@
+import Registry
+import Testing
+
+@testable import csictl
+
+@Suite("csictl")
+struct CsictlTests {
+    @Test(
+        "a command line becomes a method and a request",
+        arguments: [
+            (["probe"], "Probe", "{}"),
+            (["create-volume", #"{"name":"a"}"#], "CreateVolume", #"{"name":"a"}"#),
+            (["controller.ListVolumes", "max_entries=3"], "ListVolumes", #"{"max_entries":"3"}"#),
+            (["csi.v1.Node/NodeGetInfo"], "NodeGetInfo", "{}"),
+            (
+                ["createvolume", "parameters.csi.storage.k8s.io/x=true", "capacity_range.limit_bytes=2Gi"],
+                "CreateVolume",
+                #"{"parameters":{"csi.storage.k8s.io/x":"true"},"capacity_range":{"limit_bytes":"2147483648"}}"#
+            ),
+            (
+                ["publish", "id", "/s", "/t", "-ro", "-block", "volume_context:={\"a\":\"b\"}"], "NodePublishVolume",
+                #"{"volume_capability":{"access_mode":{"mode":"SINGLE_NODE_WRITER"},"block":{}},"volume_id":"id","#
+                    + #""staging_target_path":"/s","target_path":"/t","readonly":true,"volume_context":{"a":"b"}}"#
+            ),
+            (
+                ["create", "pvc-1", "-size", "512Mi", "-fs", "xfs", "-nsmode", "sector"], "CreateVolume",
+                #"{"capacity_range":{"required_bytes":"536870912"},"volume_capabilities":[{"access_mode":"#
+                    + #"{"mode":"SINGLE_NODE_WRITER"},"mount":{"fs_type":"xfs"}}],"name":"pvc-1","#
+                    + #""parameters":{"nsmode":"sector"}}"#
+            ),
+            (
+                ["-timeout=5", "--endpoint", "/x.sock", "delete", "id", "secrets.a.b=c=\"d\""], "DeleteVolume",
+                #"{"volume_id":"id","secrets":{"a.b":"c=\"d\""}}"#
+            ),
+        ])
+    func requests(_ words: [String], _ method: String, _ json: String) throws {
+        let request = try Request(Options(words, environment: [:]))
+        #expect(request.method.name == method)
+        #expect(request.json == json)
+        _ = try request.method.prepare(request.json)
+    }
+
+    @Test(
+        "wrong usage is refused before any call",
+        arguments: [
+            ["frob"], ["create"], ["create", "a", "-frob", "1"], ["create", "a", "-size", "1GB"], ["-frob", "probe"],
+            ["-timeout", "0", "probe"], ["list-volumes", "max"], ["list-volumes", "frob=1"],
+            ["create-volume", "name=a", "name.b=c"], ["create-volume", "volume_capabilities.1.block:={}"],
+        ])
+    func usage(_ words: [String]) {
+        #expect(throws: UsageError.self) {
+            let request = try Request(Options(words, environment: [:]))
+            _ = try request.method.prepare(request.json)
+        }
+    }
+
+    @Test("the endpoint comes from the flag, then CSI_ENDPOINT, then the default")
+    func endpoint() throws {
+        let environment = ["CSI_ENDPOINT": "/env.sock"]
+        #expect(try Options(["probe"], environment: [:]).endpoint.description == "unix:///tmp/pmem-csi.sock")
+        #expect(try Options(["probe"], environment: environment).endpoint.description == "unix:///env.sock")
+        let options = try Options(["-endpoint", "tcp://h:1", "probe"], environment: environment)
+        #expect(try options.endpoint.description == "tcp://h:1")
+    }
+
+    @Test("a field is picked from an answer", arguments: [("a.b", "c"), ("l.1.x", "2"), ("a", #"{"b":"c"}"#)])
+    func fields(_ path: String, _ expected: String) throws {
+        let value = try JSONValue(parsing: #"{"a":{"b":"c"},"l":[{},{"x":2}]}"#)
+            .value(at: path.split(separator: ".").map(String.init)[...])
+        switch value {
+        case .string(let text): #expect(text == expected)
+        case let other: #expect(other?.text == expected)
+        }
+    }
+
+    @Test("all 32 methods are known, each under one name")
+    func methods() {
+        #expect(Method.all.count == 32)
+        #expect(Set(Method.all.map(\.name)).count == 32)
+        #expect(Method.named("node-stage-volume")?.fields().contains("staging_target_path") == true)
+    }
+}

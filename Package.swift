@@ -62,7 +62,10 @@ let package = Package(
             ],
             exclude: ["Program"], swiftSettings: settings),
         .executableTarget(
-            name: "csictl", dependencies: ["CSIProto", "Registry", grpcCore, grpcPosix, grpcProtobuf, protobuf],
+            name: "csictl",
+            dependencies: [
+                "CSIProto", "DeviceManager", "LVM", "Registry", grpcCore, grpcPosix, grpcProtobuf, logging, protobuf,
+            ],
             path: "util/csictl", swiftSettings: settings),
         .target(
             name: "Program", dependencies: [argumentParser, logging], path: "Sources/pmem-csi-driver/Program",
@@ -120,7 +123,10 @@ let package = Package(
             path: "test/DeviceManagerTests", swiftSettings: settings),
         .testTarget(
             name: "CSIServerTests",
-            dependencies: ["CSIServer", "CSIProto", "DeviceManager", "Registry", "TestSupport", grpcCore, protobuf],
+            dependencies: [
+                "CSIServer", "CSIProto", "DeviceManager", "Host", "Registry", "TestSupport", grpcCore, grpcPosix,
+                lifecycle, logging, protobuf,
+            ],
             path: "test/CSIServerTests", swiftSettings: settings),
         .testTarget(
             name: "RegistryTests",

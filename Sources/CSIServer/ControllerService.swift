@@ -43,7 +43,8 @@ package struct ControllerService: Csi_V1_Controller.SimpleServiceProtocol {
     ) async throws -> Csi_V1_ControllerPublishVolumeResponse {
         let text = try FieldLimits.required(request.volumeID, "volume_id")
         let node = try FieldLimits.required(request.nodeID, "node_id", limit: FieldLimits.nodeID)
-        let capability = try VolumeCapability(supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
+        let capability = try VolumeCapability(
+            supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
         try FieldLimits.map(request.secrets, "secrets")
         try FieldLimits.map(request.volumeContext, "volume_context")
         let id = try volumeID(text)
@@ -58,7 +59,9 @@ package struct ControllerService: Csi_V1_Controller.SimpleServiceProtocol {
         request: Csi_V1_ControllerUnpublishVolumeRequest, context: ServerContext
     ) async throws -> Csi_V1_ControllerUnpublishVolumeResponse {
         let text = try FieldLimits.required(request.volumeID, "volume_id")
-        if !request.nodeID.isEmpty { _ = try FieldLimits.required(request.nodeID, "node_id", limit: FieldLimits.nodeID) }
+        if !request.nodeID.isEmpty {
+            _ = try FieldLimits.required(request.nodeID, "node_id", limit: FieldLimits.nodeID)
+        }
         try FieldLimits.map(request.secrets, "secrets")
         guard let id = VolumeID(text) else { return .init() }
         try pool.checkReady()
@@ -95,7 +98,8 @@ package struct ControllerService: Csi_V1_Controller.SimpleServiceProtocol {
         // The token is the last id of the page before, so volumes that come and go between pages do no harm.
         let last = VolumeID(request.startingToken)
         guard last != nil || request.startingToken.isEmpty else {
-            throw RequestError(.aborted, "starting_token \"\(request.startingToken.prefix(128))\" is not one of ours; begin anew")
+            throw RequestError(
+                .aborted, "starting_token \"\(request.startingToken.prefix(128))\" is not one of ours; begin anew")
         }
         try pool.checkReady()
         let page = try await pool.volumes(after: last, limit: Int(request.maxEntries))

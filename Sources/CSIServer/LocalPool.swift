@@ -128,7 +128,8 @@ extension LocalPool {
             }
         if let difference {
             throw RequestError(
-                .alreadyExists, "volume \(record.id) of the same name exists and differs in \(difference); use another name")
+                .alreadyExists,
+                "volume \(record.id) of the same name exists and differs in \(difference); use another name")
         }
         return record
     }
@@ -179,7 +180,8 @@ extension LocalPool {
             var record = record
             record.erased = done
             logger.info(
-                "erasing", metadata: ["volume": "\(id)", "done": "\(done)", "left": "\(record.size - min(done, record.size))"])
+                "erasing",
+                metadata: ["volume": "\(id)", "done": "\(done)", "left": "\(record.size - min(done, record.size))"])
             do {
                 try records.save(record)
             } catch {
@@ -197,7 +199,8 @@ extension LocalPool {
             throw RequestError(.notFound, "volume \(id) does not exist")
         }
         guard publication.node == topology.node else {
-            throw RequestError(.notFound, "node \"\(publication.node)\" does not exist; this driver serves \(topology.node)")
+            throw RequestError(
+                .notFound, "node \"\(publication.node)\" does not exist; this driver serves \(topology.node)")
         }
         guard record.publication != publication else { return }
         if record.publication != nil {

@@ -21,7 +21,8 @@ package struct NodeService: Csi_V1_Node.SimpleServiceProtocol {
     ) async throws -> Csi_V1_NodeStageVolumeResponse {
         let text = try FieldLimits.required(request.volumeID, "volume_id")
         let path = try FieldLimits.path(request.stagingTargetPath, "staging_target_path")
-        let capability = try VolumeCapability(supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
+        let capability = try VolumeCapability(
+            supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
         try checkMaps(request.publishContext, request.volumeContext, request.secrets)
         try pool.checkReady()
         try await gate.run(text) {
@@ -45,7 +46,8 @@ package struct NodeService: Csi_V1_Node.SimpleServiceProtocol {
     ) async throws -> Csi_V1_NodePublishVolumeResponse {
         let text = try FieldLimits.required(request.volumeID, "volume_id")
         let target = try FieldLimits.path(request.targetPath, "target_path")
-        let capability = try VolumeCapability(supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
+        let capability = try VolumeCapability(
+            supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
         guard !request.stagingTargetPath.isEmpty else {
             throw RequestError(.failedPrecondition, "staging_target_path is missing: the volume must be staged first")
         }
@@ -107,17 +109,21 @@ extension NodeService {
 
     /// Nothing mounted is fine; a mount that is not of this volume is left alone.
     private func unmount(_ text: String, at path: String) async throws {
-        let device = try VolumeID(text).flatMap { try pool.volume($0) }.flatMap { VolumeDevice(of: $0, in: pool.manager) }
+        let device = try VolumeID(text).flatMap { try pool.volume($0) }.flatMap {
+            VolumeDevice(of: $0, in: pool.manager)
+        }
         try await blockingDevice {
             let mounts = try MountTable.current().mounts(at: path)
             guard let stranger = mounts.first(where: { device?.isMounted(as: $0) != true }) else {
                 return try Mounter.unmountAll(path)
             }
             guard let device else {
-                throw DeviceError(.notFound, "volume \(text) does not exist, yet \(stranger.source) is mounted at \(path)")
+                throw DeviceError(
+                    .notFound, "volume \(text) does not exist, yet \(stranger.source) is mounted at \(path)")
             }
             throw DeviceError(
-                .failedPrecondition, "\(path): \(stranger.source) is mounted there, not volume \(device.id); unmount it yourself")
+                .failedPrecondition,
+                "\(path): \(stranger.source) is mounted there, not volume \(device.id); unmount it yourself")
         }
     }
 }

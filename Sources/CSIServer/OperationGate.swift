@@ -20,7 +20,9 @@ package final class OperationGate: Sendable {
             if conflict == nil { busy.formUnion(taken) }
             return conflict
         }
-        if let conflict { throw RequestError(.aborted, "volume \(conflict): another operation on it is under way; try again later") }
+        if let conflict {
+            throw RequestError(.aborted, "volume \(conflict): another operation on it is under way; try again later")
+        }
         defer { busy.withLock { $0.subtract(taken) } }
         return try await body()
     }

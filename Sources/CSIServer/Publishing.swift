@@ -39,7 +39,8 @@ struct Publishing {
         }
         guard mount.isReadOnly == readOnly else {
             throw DeviceError(
-                .alreadyExists, "volume \(volume.id) is published at \(target) with another readonly; unpublish it first")
+                .alreadyExists,
+                "volume \(volume.id) is published at \(target) with another readonly; unpublish it first")
         }
     }
 }

@@ -45,7 +45,8 @@ extension SizeRange {
         guard message.requiredBytes >= 0, message.limitBytes >= 0 else {
             throw RequestError(
                 .invalidArgument,
-                "capacity_range: required_bytes \(message.requiredBytes) and limit_bytes \(message.limitBytes) may not be negative")
+                "capacity_range: required_bytes \(message.requiredBytes) and limit_bytes \(message.limitBytes) may not be negative"
+            )
         }
         guard message.limitBytes == 0 || message.limitBytes >= message.requiredBytes else {
             throw RequestError(
@@ -63,7 +64,8 @@ extension VolumeCapability {
         case .mount(let mount):
             let flagBytes = mount.mountFlags.reduce(0) { $0 + $1.utf8.count }
             guard flagBytes <= FieldLimits.map else {
-                throw RequestError(.invalidArgument, "\(field).mount.mount_flags have \(flagBytes) bytes; 4096 are allowed")
+                throw RequestError(
+                    .invalidArgument, "\(field).mount.mount_flags have \(flagBytes) bytes; 4096 are allowed")
             }
             guard mount.fsType.utf8.count <= FieldLimits.string else {
                 throw RequestError(.invalidArgument, "\(field).mount.fs_type is longer than 128 bytes")

@@ -38,7 +38,8 @@ struct Staging {
         // A file system's own root may be the staging path's parent; only what is mounted at the path itself counts.
         guard volume.isMounted(as: mount) else {
             throw DeviceError(
-                .failedPrecondition, "staging_target_path \(path): \(mount.source) is mounted there, not volume \(volume.id)")
+                .failedPrecondition,
+                "staging_target_path \(path): \(mount.source) is mounted there, not volume \(volume.id)")
         }
         guard mount.type == type.rawValue, mount.isCompatible(readOnly: false, options: options) else {
             throw DeviceError(

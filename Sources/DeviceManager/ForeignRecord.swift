@@ -8,7 +8,9 @@ struct ForeignRecord: Decodable {
     var record: VolumeRecord? {
         guard let id = VolumeID(id) else { return nil }
         var ours = VolumeParameters()
-        if let erase = parameters["eraseafter"] { ours.eraseAfter = !["0", "f", "F", "false", "FALSE", "False"].contains(erase) }
+        if let erase = parameters["eraseafter"] {
+            ours.eraseAfter = !["0", "f", "F", "false", "FALSE", "False"].contains(erase)
+        }
         if parameters["nsmode"] == "sector" { ours.mode = .sector }
         var record = VolumeRecord(
             adopting: Volume(id: id, size: size, location: ""), name: parameters["name"] ?? "", parameters: ours)

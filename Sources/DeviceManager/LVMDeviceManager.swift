@@ -24,6 +24,8 @@ package actor LVMDeviceManager: DeviceManager {
     }
 
     package func start() async throws(DeviceError) {
+        // Fails early, with what to do, where the kernel has no device-mapper.
+        _ = try deviceStatus(group: "pmem-csi", volume: "probe")
         try await report()
         if groups.isEmpty {
             logger.warning("no volume group of pmem-vgm is here, so there is no room: run pmem-ns-init, then pmem-vgm")
@@ -48,6 +50,12 @@ package actor LVMDeviceManager: DeviceManager {
     package func volumes() async throws(DeviceError) -> [Volume] {
         try await refresh()
         return groups.logicalVolumes.filter { tags.isOurs($0.volume) }.compactMap { groups.find(name: $0.volume.name) }
+    }
+
+    /// Records for all volumes of this driver, made from their tags alone: for a state directory that was lost.
+    package func rebuiltRecords() async throws(DeviceError) -> [VolumeRecord] {
+        try await report()
+        return groups.rebuiltRecords(tags)
     }
 
     package func create(_ spec: VolumeSpec) async throws(DeviceError) -> Volume {
@@ -115,7 +123,7 @@ extension LVMDeviceManager {
         do {
             try await lvm.removeVolume(group: volume.location, name: volume.id.rawValue)
             groups.remove(volume)
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             try await report()
         } catch {
             throw DeviceError(error)
@@ -189,7 +197,8 @@ extension LVMDeviceManager {
             }
         }
         guard finished else {
-            throw DeviceError(.aborted, "volume \(volume.id): the driver is stopping; its erasure goes on after the next start")
+            throw DeviceError(
+                .aborted, "volume \(volume.id): the driver is stopping; its erasure goes on after the next start")
         }
     }
 }

@@ -29,7 +29,8 @@ struct PMEMGroups: Sendable {
 
     /// A small metadata area holds few volumes: about 302 bytes each, and two copies must fit.
     var warnings: [String] {
-        entries.values.flatMap(\.group.physicalVolumes).filter { $0.metadataSize > 0 && $0.metadataSize < 8 << 20 }.map {
+        entries.values.flatMap(\.group.physicalVolumes).filter { $0.metadataSize > 0 && $0.metadataSize < 8 << 20 }.map
+        {
             "\($0.device) has a metadata area of \($0.metadataSize) bytes, room for about \($0.metadataSize / 2 / 302) "
                 + "volumes; a group that pmem-vgm makes now has 16 MiB"
         }
@@ -70,6 +71,20 @@ struct PMEMGroups: Sendable {
             .notEnoughSpace,
             "volume \(spec.id): \(size) bytes asked for in mode \(spec.parameters.mode.rawValue), \(largest) free in the "
                 + "group with the most room")
+    }
+
+    /// A record for every volume with our tags, from what those still say.
+    func rebuiltRecords(_ tags: VolumeTags) -> [VolumeRecord] {
+        entries.values.flatMap { entry in
+            entry.group.logicalVolumes.filter(tags.isOurs).compactMap { volume in
+                find(name: volume.name).map { found in
+                    var parameters = VolumeParameters()
+                    parameters.mode = entry.mode
+                    parameters.eraseAfter = tags.eraseAfter(volume)
+                    return VolumeRecord(adopting: found, name: "", parameters: parameters)
+                }
+            }
+        }
     }
 
     mutating func add(_ volume: Volume, tags: [String]) {

@@ -12,7 +12,7 @@ package struct VolumeRecord: Sendable, Equatable, Codable {
     }
 
     /// What is known about the file system; mkfs needs proof of blankness.
-    package enum Format: Sendable, Equatable, Codable {
+    package enum Format: Sendable, Equatable {
         case never
         /// mkfs of this type began and may not have ended.
         case formatting(String)
@@ -72,5 +72,36 @@ package struct VolumeRecord: Sendable, Equatable, Codable {
         format = .unknown
         location = volume.location
         erased = 0
+    }
+}
+
+/// In JSON a word, and behind it the file system: `never`, `formatting ext4`, `formatted ext4`, `unknown`.
+extension VolumeRecord.Format: Codable, CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .never: "never"
+        case .formatting(let type): "formatting \(type)"
+        case .formatted(let type): "formatted \(type)"
+        case .unknown: "unknown"
+        }
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        let words = text.split(separator: " ").map(String.init)
+        switch (words.first, words.dropFirst().first, words.count) {
+        case ("never", nil, 1): self = .never
+        case ("formatting", let type?, 2): self = .formatting(type)
+        case ("formatted", let type?, 2): self = .formatted(type)
+        case ("unknown", nil, 1): self = .unknown
+        default:
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "\"\(text)\" is no format of a volume"))
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
     }
 }

@@ -14,14 +14,20 @@ package final class VolumeRecords: Sendable {
     }
 
     private let directory: String
+    /// Held open for its lock: two drivers on one directory would undo each other's work.
+    private let handle: CInt
     private let state: Mutex<State>
 
     /// Reads the directory, making it if its parent exists.
+    ///
+    /// Throws `unavailable` while another process uses it.
     package init(directory: String, logger: Logger) throws(DeviceError) {
         self.directory = directory
-        try Self.makeDirectory(directory)
+        handle = try Self.lockedDirectory(directory)
         state = Mutex(try Self.load(directory, logger: logger))
     }
+
+    deinit { close(handle) }
 
     /// All that could be read, in the order of their ids.
     package var all: [VolumeRecord] {
@@ -80,16 +86,20 @@ package final class VolumeRecords: Sendable {
     }
 
     private func syncDirectory() throws(DeviceError) {
-        let handle = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard handle >= 0 else { throw Self.failure("open", directory) }
-        defer { close(handle) }
         guard fsync(handle) == 0 else { throw Self.failure("sync", directory) }
     }
 }
 
 extension VolumeRecords {
-    private static func makeDirectory(_ directory: String) throws(DeviceError) {
+    private static func lockedDirectory(_ directory: String) throws(DeviceError) -> CInt {
         guard mkdir(directory, 0o750) == 0 || errno == EEXIST else { throw failure("create", directory) }
+        let handle = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard handle >= 0 else { throw failure("open", directory) }
+        guard flock(handle, LOCK_EX | LOCK_NB) == 0 else {
+            close(handle)
+            throw DeviceError(.unavailable, "-statePath: \(directory) is used by another process; stop that driver first")
+        }
+        return handle
     }
 
     private static func load(_ directory: String, logger: Logger) throws(DeviceError) -> State {

@@ -15,5 +15,8 @@ struct VolumeTags: Sendable {
         ]
     }
 
+    /// On unless the tag says otherwise: erasing too much is slow, erasing too little leaks data.
+    func eraseAfter(_ volume: LogicalVolume) -> Bool { !volume.tags.contains("csi.eraseafter=false") }
+
     func isOurs(_ volume: LogicalVolume) -> Bool { volume.tags.contains(driver) }
 }

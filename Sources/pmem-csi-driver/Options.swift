@@ -34,10 +34,12 @@ struct Options: ParsableArguments {
     func configuration() throws -> DriverConfiguration {
         guard Self.isDomainName(driverName) else {
             throw ValidationError(
-                "flag -drivername: \"\(driverName)\" is not a name in domain style of at most 63 letters, digits, dashes and dots")
+                "flag -drivername: \"\(driverName)\" is not a name in domain style of at most 63 letters, digits, dashes and dots"
+            )
         }
         guard !nodeID.isEmpty, nodeID.utf8.count <= 63 else {
-            throw ValidationError("flag -nodeid: \"\(nodeID)\" must have 1 to 63 bytes, since it is a topology value too")
+            throw ValidationError(
+                "flag -nodeid: \"\(nodeID)\" must have 1 to 63 bytes, since it is a topology value too")
         }
         let statePath = statePath.isEmpty ? "/var/lib/\(driverName)" : statePath
         guard statePath.hasPrefix("/") else {

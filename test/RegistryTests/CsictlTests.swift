@@ -1,3 +1,4 @@
+import GRPCCore
 import Registry
 import Testing
 
@@ -71,6 +72,22 @@ struct CsictlTests {
         case .string(let text): #expect(text == expected)
         case let other: #expect(other?.text == expected)
         }
+    }
+
+    @Test("a call's answer is JSON with the names of csi.proto")
+    func call() async throws {
+        let directory = try TemporaryDirectory()
+        let service = service(try directory.socket(), interceptors: [])
+        let shown = try await running(service) { _ in
+            let endpoint = try await service.listeningEndpoint
+            let call = try #require(Method.named("probe")).prepare("{}")
+            let answer = Announcement<String>()
+            try await withClient(to: endpoint) { client in
+                try await call(client, .defaults) { answer.announce(.success($0)) }
+            }
+            return try await answer.value
+        }
+        #expect(shown == #"{"ready":true}"#)
     }
 
     @Test("all 32 methods are known, each under one name")

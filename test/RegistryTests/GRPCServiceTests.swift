@@ -20,7 +20,8 @@ struct GRPCServiceTests {
         let endpoint = try directory.socket()
         let service = service(endpoint)
         try await running(service) { _ in
-            #expect(try await service.listeningEndpoint == endpoint)
+            let listening = try await service.listeningEndpoint
+            #expect(listening == endpoint)
             #expect(try await probe(endpoint).ready.value)
             var status = stat()
             #expect(lstat("\(directory.path)/a.sock", &status) == 0)
@@ -34,7 +35,9 @@ struct GRPCServiceTests {
         let endpoint = try directory.socket()
         close(try ListeningSocket(endpoint).descriptor)
         #expect(access("\(directory.path)/a.sock", F_OK) == 0)
-        try await running(service(endpoint)) { _ in
+        let service = service(endpoint)
+        try await running(service) { _ in
+            _ = try await service.listeningEndpoint
             #expect(try await probe(endpoint).ready.value)
         }
     }
@@ -89,13 +92,36 @@ struct GRPCServiceTests {
             entered.announce(.success(()))
             try await release.value
         }
-        try await running(service(endpoint, identity)) { group in
+        let service = service(endpoint, identity)
+        try await running(service) { group in
+            _ = try await service.listeningEndpoint
             async let answer = probe(endpoint)
             try await entered.value
             await group.triggerGracefulShutdown()
             release.announce(.success(()))
             let ready = try await answer.ready.value
             #expect(ready)
+        }
+    }
+
+    @Test("a shutdown in the first moment ends the server", arguments: 0..<20)
+    func earlyShutdown(_ round: Int) async throws {
+        let service = service(try directory.socket())
+        try await running(service) { _ in _ = try await service.listeningEndpoint }
+    }
+
+    @Test("an idle client does not hold up the shutdown")
+    func idleClient() async throws {
+        let endpoint = try directory.socket()
+        let service = service(endpoint, drain: .seconds(3600))
+        var options = CallOptions.defaults
+        options.waitForReady = true
+        try await withClient(to: endpoint) { [options] client in
+            try await running(service) { _ in
+                let identity = Csi_V1_Identity.Client(wrapping: client)
+                let ready = try await identity.probe(Csi_V1_ProbeRequest(), options: options).ready.value
+                #expect(ready)
+            }
         }
     }
 
@@ -113,7 +139,9 @@ struct GRPCServiceTests {
                 throw error
             }
         }
-        try await running(service(endpoint, identity, drain: .milliseconds(1))) { group in
+        let service = service(endpoint, identity, drain: .milliseconds(1))
+        try await running(service) { group in
+            _ = try await service.listeningEndpoint
             async let answer = Result(catching: { try await probe(endpoint) })
             try await entered.value
             await group.triggerGracefulShutdown()

@@ -107,7 +107,8 @@ struct InterceptorTests {
         let endpoint = try directory.socket()
         let service = service(endpoint, interceptors: interceptors(.trace))
         let id = try await running(service) { _ in
-            try await withClient(to: endpoint) {
+            _ = try await service.listeningEndpoint
+            return try await withClient(to: endpoint) {
                 try await Csi_V1_Identity.Client(wrapping: $0).getPluginInfo(Csi_V1_GetPluginInfoRequest()).name
             }
         }

@@ -30,7 +30,8 @@ extension Method {
         .unary(controller, Csi_V1_ControllerGetVolumeRequest.self, Csi_V1_ControllerGetVolumeResponse.self),
         .unary(controller, Csi_V1_ControllerModifyVolumeRequest.self, Csi_V1_ControllerModifyVolumeResponse.self),
         .unary(
-            group, Csi_V1_GroupControllerGetCapabilitiesRequest.self, Csi_V1_GroupControllerGetCapabilitiesResponse.self),
+            group, Csi_V1_GroupControllerGetCapabilitiesRequest.self,
+            Csi_V1_GroupControllerGetCapabilitiesResponse.self),
         .unary(group, Csi_V1_CreateVolumeGroupSnapshotRequest.self, Csi_V1_CreateVolumeGroupSnapshotResponse.self),
         .unary(group, Csi_V1_DeleteVolumeGroupSnapshotRequest.self, Csi_V1_DeleteVolumeGroupSnapshotResponse.self),
         .unary(group, Csi_V1_GetVolumeGroupSnapshotRequest.self, Csi_V1_GetVolumeGroupSnapshotResponse.self),

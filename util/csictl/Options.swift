@@ -16,6 +16,7 @@ struct Options {
                               stage ID STAGING | publish ID STAGING TARGET | unpublish ID TARGET | unstage ID STAGING
                               probe | node-info            (each also takes key=value ...)
                csictl methods                              (every method with its request's fields)
+               csictl adopt [ID ...]                       (see below)
 
         METHOD is CreateVolume, create-volume or controller.CreateVolume. A request is proto JSON, "-" reads it from
         standard input. key=value sets a field: capacity_range.required_bytes=1Gi parameters.nsmode=fsdax
@@ -28,6 +29,8 @@ struct Options {
           -field PATH   print only this field of the answer, text without quotes: volume.volume_id
         flags of the short forms: -size 1Gi -limit 2Gi -nsmode fsdax|sector -eraseafter true|false -fs ext4|xfs -block
           -access SINGLE_NODE_WRITER -ro -max N -token T
+        adopt rebuilds lost records of volumes from their tags, of all volumes or those named; the driver must be stopped:
+          -drivername N (pmem-csi.intel.com)   -statePath DIR (/var/lib/<drivername>)
 
         Exit status: 0 OK; 1 the call failed, with {"code", "message"} on stderr; 2 wrong usage.
         """

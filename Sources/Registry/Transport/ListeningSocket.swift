@@ -46,6 +46,8 @@ package struct ListeningSocket: Sendable {
             }
         }
         try check(result, descriptor, endpoint)
+        // The umask has taken bits away; nobody can connect yet, because nobody listens.
+        _ = chmod(path, socketMode)
         try check(listen(descriptor, backlog), descriptor, endpoint)
         return descriptor
     }

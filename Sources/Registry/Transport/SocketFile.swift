@@ -25,7 +25,7 @@ struct SocketFile: Sendable {
         guard status.st_mode & S_IFMT == S_IFSOCK else {
             throw TransportError(
                 .notASocket,
-                "cannot listen on unix://\(path): the path exists and is not a socket; remove it or choose another path")
+                "cannot listen on unix://\(path): it exists and is not a socket; remove it or choose another path")
         }
         guard try isStale() else {
             throw TransportError(
@@ -57,7 +57,9 @@ struct SocketFile: Sendable {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         // The rest of the structure is zero, which is the terminator; `Endpoint` has checked the length.
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix(Endpoint.maximumPathBytes)) }
+        withUnsafeMutableBytes(of: &address.sun_path) {
+            $0.copyBytes(from: path.utf8.prefix(Endpoint.maximumPathBytes))
+        }
         return address
     }
 

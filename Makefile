@@ -1,0 +1,82 @@
+# The targets that matter are listed by "make help".
+.DEFAULT_GOAL := all
+SHELL := /bin/bash -o pipefail
+.PHONY: all demo test test-full lab lab-shell sanity check format protos clean help packages lab-packages debug
+
+PROGRAMS := pmem-ns-init pmem-vgm pmem-csi-driver
+DEBUG_PROGRAMS := $(PROGRAMS) csictl lab-guest
+SWIFT_FILES := $(shell git ls-files '*.swift' 2>/dev/null | grep -v 'Sources/CSIServer/Proto/')
+PROTO := Sources/CSIServer/Proto
+SUITE ?= lvm
+
+## all: builds the three programs for release into _output/
+all: packages
+	@mkdir -p _output
+	for program in $(PROGRAMS); do \
+	    swift build -c release --static-swift-stdlib --product $$program && \
+	    install -s -m 755 .build/release/$$program _output/ || exit; \
+	done
+
+## demo: shows a volume's life on emulated NVDIMMs, step by step
+demo: lab-packages debug
+	util/demo
+
+# The test bundle by name: a plain "swift build --build-tests" compiles protoc as well, which nothing here runs.
+## test: builds for debug, runs the tests here and the lab's suites in a guest, one short boot each
+test: lab-packages debug
+	swift build --product pmem-csiPackageTests
+	swift test --skip-build
+	test/lab/run lvm --quick
+
+## test-full: SUITE=lvm: the whole suite, reboots and kill points included
+test-full: lab
+
+## lab: SUITE=lvm: boots the guest and runs a suite in it, all of it
+lab: lab-packages debug
+	test/lab/run $(SUITE)
+
+## lab-shell: opens a shell in such a guest
+lab-shell: lab-packages
+	test/lab/shell
+
+## sanity: runs the csi-sanity on the PATH against the driver in the guest
+sanity: lab-packages debug
+	test/lab/boot sanity -- test/lab/sanity "$$(command -v csi-sanity)"
+
+## check: formatting, generated code and house rules
+check: packages
+	swift format lint --strict $(SWIFT_FILES)
+	! grep -nE '^ *((public|package|internal|private|@testable) )*import Foundation$$' $(SWIFT_FILES)
+	$(MAKE) protos
+	git diff --exit-code -- $(PROTO)
+
+## format: formats the Swift files in place
+format:
+	swift format --in-place $(SWIFT_FILES)
+
+## protos: makes the Swift of the CSI protocol anew
+protos: packages
+	swift build --product protoc-gen-swift
+	swift build --product protoc-gen-grpc-swift-2
+	protoc --plugin=.build/debug/protoc-gen-swift --plugin=.build/debug/protoc-gen-grpc-swift-2 \
+	    -I $(PROTO) -I .build/checkouts/swift-protobuf/Sources/protobuf/protobuf/src \
+	    --swift_out=$(PROTO) --swift_opt=Visibility=Package,FileNaming=DropPath \
+	    --grpc-swift-2_out=$(PROTO) --grpc-swift-2_opt=Visibility=Package,FileNaming=DropPath csi.proto
+
+## clean: removes what was built
+clean:
+	rm -rf .build _output _work
+
+## help: lists these targets
+help:
+	@sed -n 's/^## \([a-z-]*\): /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	    printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+packages:
+	@util/install-packages
+
+lab-packages:
+	@util/install-packages lab
+
+debug:
+	for program in $(DEBUG_PROGRAMS); do swift build --product $$program || exit; done

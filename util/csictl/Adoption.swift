@@ -1,0 +1,49 @@
+import DeviceManager
+import Glibc
+import LVM
+import Logging
+
+/// `csictl adopt`: rebuilds the records of volumes whose state directory was lost, from the tags on the volumes.
+///
+/// Existing records are left as they are, and nothing but records is written. The CSI name is not in the tags; the next
+/// CreateVolume of that name meets the volume again by its id.
+struct Adoption {
+    private var driverName = "pmem-csi.intel.com"
+    private var statePath: String?
+    private var ids: [String] = []
+
+    init(_ arguments: [String]) throws {
+        var rest = arguments[...]
+        while let argument = rest.popFirst() {
+            let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+            switch parts.first.map({ String($0.drop { $0 == "-" }) }) {
+            case "drivername" where argument.hasPrefix("-"): driverName = try Self.value(parts, &rest)
+            case "statePath" where argument.hasPrefix("-"): statePath = try Self.value(parts, &rest)
+            case _ where argument.hasPrefix("-"): throw UsageError("adopt has no flag \(argument)")
+            default: ids.append(argument)
+            }
+        }
+    }
+
+    func run() async throws {
+        let logger = Logger(label: "csictl", factory: { _ in SwiftLogNoOpLogHandler() })
+        let records = try VolumeRecords(directory: statePath ?? "/var/lib/\(driverName)", logger: logger)
+        let manager = LVMDeviceManager(driverName: driverName, lvm: LVM(logger: logger), logger: logger)
+        let found = try await manager.rebuiltRecords()
+        if let unknown = ids.first(where: { id in !found.contains { $0.id == id } }) {
+            throw UsageError("adopt: no volume \(unknown) with the tags of driver \(driverName)")
+        }
+        for record in found where ids.isEmpty || ids.contains(record.id) {
+            guard let id = VolumeID(record.id), try records.record(id) == nil else { continue }
+            try records.save(record)
+            print("adopted \(id) in \(record.location ?? "")")
+        }
+    }
+
+    private static func value(_ parts: [String], _ rest: inout ArraySlice<String>) throws -> String {
+        guard let value = parts.count > 1 ? parts[1] : rest.popFirst() else {
+            throw UsageError("\(parts.first ?? "flag") needs a value")
+        }
+        return value
+    }
+}

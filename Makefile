@@ -41,7 +41,7 @@ lab-shell: lab-packages
 
 ## sanity: runs the csi-sanity on the PATH against the driver in the guest
 sanity: lab-packages debug
-	test/lab/boot sanity -- test/lab/sanity "$$(command -v csi-sanity)"
+	LAB_TIMEOUT=900 test/lab/boot sanity -- test/lab/sanity "$$(command -v csi-sanity)"
 
 ## check: formatting, generated code and house rules
 check: packages

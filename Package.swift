@@ -116,7 +116,8 @@ let package = Package(
             name: "TestSupport", dependencies: ["CSIProto", "CSIServer", "DeviceManager", "Registry", grpcCore, logging],
             path: "test/TestSupport", swiftSettings: settings),
         .testTarget(
-            name: "PlanTests", dependencies: ["pmem-ns-init", "pmem-vgm", "Ndctl", "LVM", "Program", argumentParser, logging],
+            name: "PlanTests",
+            dependencies: ["pmem-ns-init", "pmem-vgm", "Ndctl", "LVM", "Program", argumentParser, logging],
             path: "test/PlanTests", swiftSettings: settings),
         .testTarget(
             name: "DeviceManagerTests", dependencies: ["DeviceManager", "LVM", "Host", "TestSupport"],

@@ -30,6 +30,7 @@ struct Driver: Sendable {
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 /// Runs the driver for the body; it is ready unless `isReady` is false, when the body may bring it up.
+@discardableResult
 func withDriver<R: Sendable>(
     _ manager: any DeviceManager, in directory: String, node: String = "node-1", isReady: Bool = true,
     logger: Logger = quiet, _ body: (Driver) async throws -> R
@@ -60,6 +61,7 @@ func withDriver<R: Sendable>(
 }
 
 /// The same with a device manager in memory and a directory of its own.
+@discardableResult
 func withDriver<R: Sendable>(
     size: UInt64 = 1 << 30, _ body: (Driver, InMemoryDeviceManager) async throws -> R
 ) async throws -> R {

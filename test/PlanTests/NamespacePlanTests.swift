@@ -85,9 +85,8 @@ private func applying(_ plan: NamespacePlan, to facts: Region) -> Region {
             testDescription: "sector only", region: region(4 * gib), options: options(fsdax: 0, sector: 100),
             fsdax: [], sector: [4 * gib]),
         Case(
-            testDescription: "shares that are no whole units", region: region(4_160_749_568),
-            options: options(fsdax: 50, sector: 50), fsdax: [123 * 16 * mib], sector: [123 * 16 * mib],
-            unused: 16 * mib),
+            testDescription: "shares that are no whole units", region: region(4 * gib + 16 * mib),
+            options: options(fsdax: 50, sector: 50), fsdax: [2 * gib], sector: [2 * gib], unused: 16 * mib),
         Case(
             testDescription: "nothing is asked for", region: region(4 * gib), options: options(fsdax: 0, sector: 0),
             fsdax: []),

@@ -9,10 +9,10 @@ package struct Ndctl: Sendable {
 
     package init() {}
 
-    /// All regions of all buses, whatever their state.
+    /// All regions of all buses, whatever their state, in the order of their numbers.
     package func snapshot() throws(NdctlError) -> [Region] {
         try inTurn { context throws(NdctlError) in
-            context.regions().map(Region.init(reading:))
+            context.regions().map(Region.init(reading:)).sorted { $0.id < $1.id }
         }
     }
 

@@ -31,7 +31,7 @@ package struct Region: Sendable, Hashable {
     package let pfnAlign: UInt64
     /// nil if unknown.
     package let numaNode: Int?
-    /// Those that have a size; the kernel's idle spare one is left out.
+    /// Those that have a size, by address; the kernel's idle spare one is left out.
     package let namespaces: [Namespace]
 
     package init(

@@ -28,7 +28,8 @@ extension Region {
             regionAlign: align == .max ? nil : UInt64(align),
             pfnAlign: pfnSeed.map { UInt64(ndctl_pfn_get_align($0)) } ?? Self.defaultPFNAlign,
             numaNode: numaNode < 0 ? nil : Int(numaNode),
-            namespaces: Context.namespaces(of: pointer).map(Namespace.init(reading:)).filter { $0.rawSize > 0 })
+            namespaces: Context.namespaces(of: pointer).map(Namespace.init(reading:)).filter { $0.rawSize > 0 }
+                .sorted { ($0.resource ?? 0, $0.devname) < ($1.resource ?? 0, $1.devname) })
     }
 
     private static func kind(of pointer: OpaquePointer) -> Kind {

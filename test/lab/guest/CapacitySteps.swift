@@ -16,7 +16,7 @@ enum CapacitySteps {
                 }
                 return "1 CreateVolume, 1 DeleteVolume, 0 in \(runs.count - 2) other calls"
             },
-            Step("sizes are rounded up to extents and keep to the limit") { lab in
+            Step("sizes are rounded up to extents and keep to the limit", quick: false) { lab in
                 var request = VolumeSpec(name: "pvc-rounded", size: 10 * MiB + 1).request
                 request.capacityRange.limitBytes = Int64(12 * MiB)
                 let volume = Volume(VolumeSpec(name: request.name), try await lab.csi.create(request))

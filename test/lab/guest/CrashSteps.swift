@@ -8,11 +8,11 @@ enum CrashSteps {
             Step("after \(gap.rawValue): the call is repeated, the life goes on", quick: gap.isQuick) { lab in
                 try await kill(lab, after: gap)
             }
-        } + moments(quick: [700], full: [100, 400, 1200, 2000]) { delay in
+        } + moments(quick: [500], full: [50, 200, 350, 700, 900]) { delay in
             Step("\(delay) ms into CreateVolume: no leak, and one volume") { lab in
                 try await killCreation(lab, after: delay)
             }
-        } + moments(quick: [600], full: [150, 1200, 2500]) { delay in
+        } + moments(quick: [600], full: [150, 300, 1000]) { delay in
             Step("\(delay) ms into DeleteVolume with erasure: nothing is left") { lab in
                 try await killDeletion(lab, after: delay)
             }
@@ -23,7 +23,7 @@ enum CrashSteps {
         case publish = "NodePublishVolume", unpublish = "NodeUnpublishVolume", unstage = "NodeUnstageVolume"
         case controllerUnpublish = "ControllerUnpublishVolume", delete = "DeleteVolume"
 
-        var isQuick: Bool { [.create, .stage, .delete].contains(self) }
+        var isQuick: Bool { self == .stage }
 
         func call(_ volume: Volume) async throws {
             switch self {
@@ -103,10 +103,13 @@ enum CrashSteps {
         try await Task.sleep(for: .milliseconds(delay))
         try await lab.driver.crash()
         let result = await running.result
+        let devices = try Kernel.mappedDevices().count
+        let phases = try lab.driver.phases().values.sorted().joined(separator: " ")
         try await lab.driver.start()
+        let left = "with \(devices) logical volumes and records [\(phases)]"
         switch result {
-        case .success: return "the call had ended already"
-        case .failure: return "the call was cut off"
+        case .success: return "the call had ended already, \(left)"
+        case .failure: return "cut off \(left)"
         }
     }
 

@@ -8,7 +8,7 @@ enum ErasureSteps {
     static let topic = Topic(
         title: "Erasure",
         steps: [
-            Step("without eraseafter the next owner of the space would find data") { lab in
+            Step("without eraseafter the next owner of the space would find data", quick: false) { lab in
                 let left = try await reuse(lab, erase: false)
                 try check(left.used > 0, "no MiB holds the pattern: the next step would prove nothing")
                 return "\(left.used) of \(left.all) MiB still hold the pattern"
@@ -18,7 +18,7 @@ enum ErasureSteps {
                 try checkEqual(left.used, 0, "MiB that are not zero")
                 return "0 of \(left.all) MiB hold anything"
             },
-            Step("a new volume has no old file system, even where nothing was erased") { lab in
+            Step("a new volume has no old file system, even where nothing was erased", quick: false) { lab in
                 let spec = VolumeSpec(name: "pvc-old", erase: false)
                 try await withVolume(spec) { volume in
                     try await volume.up()
@@ -31,7 +31,7 @@ enum ErasureSteps {
                 }
             },
             Step("SIGTERM stops an erasure, the next start finishes it") { lab in try await interrupt(lab) },
-            Step("SIGTERM lets calls in flight finish") { lab in
+            Step("SIGTERM lets calls in flight finish", quick: false) { lab in
                 async let answer = lab.csi.create(VolumeSpec(name: "pvc-in-flight"))
                 try await eventually("a record of the volume", within: .seconds(10)) {
                     try !lab.driver.phases().isEmpty
@@ -79,7 +79,6 @@ enum ErasureSteps {
         let size = UInt64(try await lab.csi.capacity().maximumVolumeSize.value)
         let volume = try await Volume.create(VolumeSpec(name: "pvc-large", size: size, erase: true))
         return try await cleaningUp(volume) {
-            try Kernel.fill(try await lab.device(volume.id), with: 0xA5)
             let deletion = Task { try await volume.delete() }
             try await eventually("a record in phase deleting", within: .seconds(10)) {
                 try lab.driver.phases()[volume.id] == "deleting"

@@ -14,7 +14,7 @@ enum ErrorSteps {
                 try await lab.checkNothingLeaked(expecting: [])
                 return "\(badCreations.count) requests, INVALID_ARGUMENT each, and no volume made"
             },
-            Step("a name may be long and strange") { lab in
+            Step("a name may be long and strange", quick: false) { lab in
                 for name in [String(repeating: "x", count: 128), "-- ../;$(reboot) ünï\u{1F4BE}", "pvmove0", "."] {
                     try await withVolume(VolumeSpec(name: name, size: 4 * MiB)) { volume in
                         try check(LifeSteps.isWellFormed(volume.id), "id \"\(volume.id)\"")
@@ -36,7 +36,7 @@ enum ErrorSteps {
             },
             Step("calls about a volume that is not there") { lab in try await missing(lab) },
             Step("calls about a volume in the wrong state") { lab in try await wrongState(lab) },
-            Step("what is missing in node and controller calls") { lab in
+            Step("what is missing in node and controller calls", quick: false) { lab in
                 let volume = try await Volume.create(VolumeSpec(name: "pvc-incomplete", size: 4 * MiB))
                 return try await cleaningUp(volume) {
                     let calls = incomplete(lab, volume)
@@ -45,7 +45,7 @@ enum ErrorSteps {
                     return "\(calls.count) requests, INVALID_ARGUMENT each"
                 }
             },
-            Step("ListVolumes pages, and refuses tokens that it did not give") { lab in try await pages(lab) },
+            Step("ListVolumes pages, and refuses tokens that it did not give", quick: false) { lab in try await pages(lab) },
             Step("a second operation on the same volume is ABORTED") { lab in try await inFlight(lab) },
         ])
 

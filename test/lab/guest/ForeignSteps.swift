@@ -14,7 +14,7 @@ enum ForeignSteps {
                 guard let group = try await lab.groups(mode: "fsdax").first?.name else { throw Failure("no group") }
                 let free = try await lab.csi.free()
                 for name in ["foreign", lookalike] {
-                    try await lab.lvm.createVolume(group: group, name: name, size: 64 * MiB, tags: [])
+                    try await lab.lvm.createVolume(group: group, name: name, size: 16 * MiB, tags: [])
                 }
                 let result: Result<String, any Error>
                 do { result = .success(try await leftAlone(lab, free: free)) } catch { result = .failure(error) }
@@ -35,13 +35,13 @@ enum ForeignSteps {
                     return message
                 }
             },
-            Step("so is one while published only") { lab in
+            Step("so is one while published only", quick: false) { lab in
                 try await withVolume(VolumeSpec(name: "pvc-published")) { volume in
                     try await volume.controllerPublish()
                     return try await refused(.failedPrecondition, "deletion while published") { try await volume.delete() }
                 }
             },
-            Step("so is one while a container still has the mount") { lab in
+            Step("so is one while a container still has the mount", quick: false) { lab in
                 try await withVolume(VolumeSpec(name: "pvc-container", erase: true)) { volume in
                     try await volume.up()
                     let message = try await withProgram(
@@ -58,7 +58,7 @@ enum ForeignSteps {
                     return message
                 }
             },
-            Step("so is one while a program has the device open") { lab in
+            Step("so is one while a program has the device open", quick: false) { lab in
                 try await withVolume(VolumeSpec(name: "pvc-open")) { volume in
                     guard let group = try await lab.find(volume.id)?.group.name else { throw Failure("no \(volume.id)") }
                     let device = try await lab.device(volume.id)
@@ -74,7 +74,7 @@ enum ForeignSteps {
 
     /// The driver must see the foreign volumes' space as used, must not show them, and must not remove them.
     private static func leftAlone(_ lab: Lab, free: UInt64) async throws -> String {
-        try checkEqual(try await lab.csi.free(), free - 128 * MiB, "free space beside two foreign volumes of 64 MiB")
+        try checkEqual(try await lab.csi.free(), free - 32 * MiB, "free space beside two foreign volumes of 16 MiB")
         for name in ["foreign", lookalike] {
             try Kernel.fill(try await lab.device(name), with: 0x5A)
             try check(try await !lab.csi.ids().contains(name), "\(name) is listed")
@@ -84,7 +84,7 @@ enum ForeignSteps {
         try await lab.driver.stop()
         try await lab.driver.start()
         for name in ["foreign", lookalike] {
-            try checkEqual(try Kernel.mebibytesInUse(try await lab.device(name)), 64, "MiB with the pattern in \(name)")
+            try checkEqual(try Kernel.mebibytesInUse(try await lab.device(name)), 16, "MiB with the pattern in \(name)")
         }
         return "not listed, not deleted, contents intact after a restart; their space is not offered"
     }

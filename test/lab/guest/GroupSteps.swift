@@ -5,7 +5,7 @@ enum GroupSteps {
     static let topic = Topic(
         title: "Volume groups",
         steps: [
-            Step("pmem-vgm -dry-run changes nothing") { lab in
+            Step("pmem-vgm -dry-run changes nothing", quick: false) { lab in
                 let plan = try await lab.tool("pmem-vgm", ["-dry-run"]).succeeded()
                 try checkEqual(try await lab.groups().count, 0, "groups afterwards")
                 try check(plan.text.contains("ndbus0region0fsdax"), "the plan names no group:\n\(plan.text)")
@@ -30,7 +30,7 @@ enum GroupSteps {
                 let device = try await lab.groups().first?.physicalVolumes.first
                 return "4 MiB extents, data at \(mebibytes(device?.dataStart ?? 0)), metadata \(mebibytes(device?.metadataSize ?? 0))"
             },
-            Step("each has its mode as a tag, and a lost tag comes back") { lab in
+            Step("each has its mode as a tag, and a lost tag comes back", quick: false) { lab in
                 try await lab.lvm.run(["vgchange", "--deltag", "fsdax", "ndbus0region0fsdax"])
                 _ = try await lab.tool("pmem-vgm", []).succeeded()
                 for group in try await lab.groups() {

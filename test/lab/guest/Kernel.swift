@@ -53,6 +53,12 @@ enum Kernel {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 
+    /// Names of the device-mapper devices, in the kernel's spelling.
+    static func mappedDevices() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: "/sys/block").filter { $0.hasPrefix("dm-") }
+            .map { try read("/sys/block/\($0)/dm/name").filter { !$0.isNewline } }
+    }
+
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     /// Bytes that a file system offers.

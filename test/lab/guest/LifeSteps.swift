@@ -53,7 +53,7 @@ enum LifeSteps {
                     throw Failure("a file could be written")
                 }
             },
-            Step("mount flags reach the mount") { lab in
+            Step("mount flags reach the mount", quick: false) { lab in
                 var spec = spec
                 spec.flags = ["noatime", "commit=47"]
                 return try await withVolume(spec) { volume in

@@ -20,6 +20,14 @@ enum Metrics {
         return try lvmRuns().merging(before) { $0 - $1 }.filter { $0.value != 0 }
     }
 
+    /// The time that the driver has spent in a method so far.
+    static func milliseconds(in method: String) throws -> Int64 {
+        try text().split(separator: "\n")
+            .filter { $0.hasPrefix("csi_plugin_operations_seconds_sum{") && $0.contains("/\(method)\"") }
+            .compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }
+            .reduce(0) { $0 + Int64($1 * 1000) }
+    }
+
     static func text() throws -> String {
         let connection = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(connection) }

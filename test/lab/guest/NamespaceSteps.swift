@@ -21,7 +21,7 @@ enum NamespaceSteps {
                 _ = try made.succeeded()
                 return "128 MiB fsdax in region0"
             },
-            Step("pmem-ns-init -dry-run changes nothing") { lab in
+            Step("pmem-ns-init -dry-run changes nothing", quick: false) { lab in
                 let before = try await namespaces()
                 let plan = try await initialise(lab, "-dry-run").succeeded()
                 try checkEqual(try await namespaces().count, before.count, "namespaces afterwards")
@@ -65,7 +65,7 @@ enum NamespaceSteps {
                 try checkEqual(try await namespaces(), before, "namespaces")
                 return "\(before.count) namespaces as before, \(again.milliseconds) ms"
             },
-            Step("impossible percentages are refused") { lab in
+            Step("impossible percentages are refused", quick: false) { lab in
                 let before = try await namespaces()
                 for wrong in [["-useforfsdax", "101"], ["-useforfsdax", "60", "-useforsector", "50"], ["-useforsector", "-1"]] {
                     let run = try await lab.tool("pmem-ns-init", wrong)

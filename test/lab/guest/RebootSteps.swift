@@ -8,7 +8,7 @@ enum RebootSteps {
     static let before = Topic(
         title: "Before the reboot",
         steps: [
-            Step("a volume in use, with a file") { lab in
+            Step("a volume in use, with a file", quick: false) { lab in
                 let volume = try await Volume.create(spec)
                 try await volume.up()
                 try Kernel.write(contents, to: "\(volume.targetPath)/file")

@@ -5,7 +5,7 @@ enum RecordSteps {
     static let topic = Topic(
         title: "Records and the log",
         steps: [
-            Step("a record outlives the driver, the volume answers as before") { lab in
+            Step("a record outlives the driver, the volume answers as before", quick: false) { lab in
                 let spec = VolumeSpec(name: "pvc-record")
                 return try await withVolume(spec) { volume in
                     let before = try await lab.csi.list()
@@ -18,7 +18,7 @@ enum RecordSteps {
                     return "the same entry, and CreateVolume finds it again"
                 }
             },
-            Step("a half-written record of a crash does not stop the driver") { lab in
+            Step("a half-written record of a crash does not stop the driver", quick: false) { lab in
                 try await withVolume(VolumeSpec(name: "pvc-temporary")) { volume in
                     try await lab.driver.crash()
                     try Kernel.write("{\"id\": \"", to: "\(lab.driver.records)/\(volume.id).json.tmp")

@@ -48,7 +48,7 @@ struct Report {
     private mutating func row(_ result: String, _ milliseconds: Int64, _ name: String, _ seen: String) {
         if let title { say("\n\(title)") }
         title = nil
-        say("  \(pad(result, 6)) \(pad("\(milliseconds)", 6, left: true)) ms  \(pad(name, 66)) \(seen)")
+        say("  \(pad(result, 6)) \(pad("\(milliseconds)", 6, left: true)) ms  \(pad(name, 72)) \(seen)")
     }
 }
 

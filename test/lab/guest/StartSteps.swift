@@ -8,7 +8,7 @@ enum StartSteps {
             Step("it starts and Probe becomes ready", essential: true) { lab in
                 "after \(try await lab.driver.start()) ms"
             },
-            Step("an endpoint that cannot be listened on is fatal") { lab in
+            Step("an endpoint that cannot be listened on is fatal", quick: false) { lab in
                 var arguments = lab.driver.arguments(endpoint: "unix:///run/nowhere/csi.sock", records: "/run/lab/none")
                 arguments.removeAll { $0.hasPrefix("-metricsListen") || $0.hasPrefix("127.0.0.1:") }
                 let child = try Child.start([lab.driver.program] + arguments, output: "\(lab.shared)/no-endpoint.log")
@@ -28,7 +28,7 @@ enum StartSteps {
                 try checkEqual(node.accessibleTopology.segments, ["pmem-csi.intel.com/node": Driver.node], "topology")
                 return "\(info.name) \(info.vendorVersion), \(try await LifeSteps.capabilities(lab))"
             },
-            Step("SIGTERM ends it, the next start takes over its socket") { lab in
+            Step("SIGTERM ends it, the next start takes over its socket", quick: false) { lab in
                 let end = try await lab.driver.stop()
                 try checkEqual(end.status, 0, "exit status")
                 try await lab.driver.start()

@@ -5,8 +5,9 @@ import SwiftProtobuf
 /// Well-formed calls at the wrong time or about the wrong volume.
 extension ErrorSteps {
     static func missing(_ lab: Lab) async throws -> String {
-        let ids = ["pvc-0123456789abcdef0123456789abcdef-0123456789", "no-id-of-ours"]
-        for id in ids {
+        let known = try await withVolume(VolumeSpec(name: "pvc-known", size: 4 * MiB)) { $0.id }
+        let unknown = "pvc-0123456789abcdef0123456789abcdef-"
+        for id in [unknown + known.suffix(10), "no-id-of-ours"] {
             let volume = Volume(VolumeSpec(name: "pvc-missing"), .with { $0.volumeID = id })
             let calls: [(String, Attempt)] = [
                 ("ControllerPublishVolume", { try await volume.controllerPublish() }),
@@ -18,7 +19,9 @@ extension ErrorSteps {
             try await volume.delete()
             try await volume.controllerUnpublish()
         }
-        return "NOT_FOUND to publish, stage and validate; OK to delete and detach"
+        // The node that has it may be only away.
+        try await refused(.unavailable, "DeleteVolume of another node's") { try await lab.csi.delete(unknown + "0123456789") }
+        return "NOT_FOUND to publish, stage and validate; OK to delete and detach; another node's UNAVAILABLE"
     }
 
     static func wrongState(_ lab: Lab) async throws -> String {

@@ -77,6 +77,7 @@ package struct ControllerService: Csi_V1_Controller.SimpleServiceProtocol {
         let capabilities = try CreateRequest.capabilities(request.volumeCapabilities)
         try FieldLimits.map(request.volumeContext, "volume_context")
         try FieldLimits.map(request.parameters, "parameters")
+        try FieldLimits.map(request.mutableParameters, "mutable_parameters")
         try FieldLimits.map(request.secrets, "secrets")
         let record = try await existing(try volumeID(text))
         if let problem = capabilities.compactMap(\.problem).first { return .with { $0.message = problem } }
@@ -165,9 +166,10 @@ extension ControllerService {
         for (key, value) in request.volumeContext where own[key] != nil && own[key] != value {
             return "volume_context: \(key) is \"\(own[key] ?? "")\", not \"\(value)\""
         }
-        guard !request.parameters.isEmpty else { return nil }
         do {
-            let parameters = try VolumeParameters(request.parameters)
+            var parameters = record.parameters
+            try parameters.apply(request.parameters)
+            try parameters.apply(request.mutableParameters)
             return parameters == record.parameters ? nil : "parameters: the volume was made with others"
         } catch {
             return error.message

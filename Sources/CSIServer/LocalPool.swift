@@ -95,14 +95,21 @@ extension LocalPool {
             volume = try await manager.create(spec)
         } catch {
             // The record of a device that could not be taken back stays: start-up tries again.
-            let isAbsent = (try? await manager.volume(spec.id)) == .some(.none)
+            let isAbsent = (try? await manager.volume(spec.id) == nil) ?? false
             if error.code == .alreadyExists || isAbsent { try records.remove(spec.id) }
             throw error
         }
         record.size = volume.size
         record.location = volume.location
         record.phase = .ready
-        try records.save(record)
+        do {
+            try records.save(record)
+        } catch {
+            // No answer will ever name the device. If it stays, so does the record that says `creating`.
+            try await manager.delete(spec.id, location: volume.location, erasure: nil)
+            try records.remove(spec.id)
+            throw error
+        }
         return record
     }
 

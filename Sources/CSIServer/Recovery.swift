@@ -58,10 +58,11 @@ extension LocalPool {
     /// Throws when the devices cannot be listed; no record is ever removed because of that.
     func start() async throws {
         try await manager.start()
-        for record in records.all where record.phase == .creating { try await takeBack(record) }
+        for record in records.all where record.phase == .creating { await takeBack(record) }
         let devices = try await manager.volumes()
         for record in records.all { try await check(record) }
-        for device in devices where try records.record(device.id) == nil {
+        // A record that cannot be read is its own volume's trouble, not the driver's.
+        for device in devices where (try? records.record(device.id) == nil) ?? false {
             logger.warning(
                 "a volume has no record and is left alone; csictl adopt can rebuild it",
                 metadata: ["volume": "\(device.id)", "group": "\(device.location)"])
@@ -69,12 +70,17 @@ extension LocalPool {
         set(.ready)
     }
 
-    /// A creation that was never answered.
-    private func takeBack(_ record: VolumeRecord) async throws {
+    /// A creation that was never answered; where it cannot be taken back now, its record stays for the next time.
+    private func takeBack(_ record: VolumeRecord) async {
         guard let id = VolumeID(record.id) else { return }
-        try await manager.delete(id, location: record.location, erasure: nil)
-        try records.remove(id)
-        logger.info("took back a creation that was cut off", metadata: ["volume": "\(id)"])
+        do {
+            try await manager.delete(id, location: record.location, erasure: nil)
+            try records.remove(id)
+            logger.info("took back a creation that was cut off", metadata: ["volume": "\(id)"])
+        } catch {
+            logger.error(
+                "a creation that was cut off is not taken back", metadata: ["volume": "\(id)", "error": "\(error)"])
+        }
     }
 
     /// A record whose volume is not there is kept: its region may come back.

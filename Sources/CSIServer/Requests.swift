@@ -23,8 +23,7 @@ package struct CreateRequest: Sendable {
             throw RequestError(.invalidArgument, "volume_capabilities[\(index)]: \(problem)")
         }
         size = try SizeRange(request.capacityRange)
-        // The mutable ones win (CSI, CreateVolumeRequest.mutable_parameters).
-        parameters = try VolumeParameters(request.parameters.merging(request.mutableParameters) { $1 })
+        parameters = try VolumeParameters(request.parameters, mutable: request.mutableParameters)
         self.capabilities = Set(capabilities.map(\.text)).sorted()
         topology = try TopologyRequirement(request.accessibilityRequirements)
     }

@@ -15,7 +15,18 @@ package struct VolumeParameters: Sendable, Equatable, Codable {
 
     package init() {}
 
-    package init(_ parameters: [String: String]) throws(DeviceError) {
+    /// The second map wins over the first (CSI, CreateVolumeRequest.mutable_parameters).
+    package init(_ parameters: [String: String], mutable: [String: String] = [:]) throws(DeviceError) {
+        try apply(parameters)
+        try apply(mutable)
+    }
+
+    /// Changes what the map says and leaves the rest as it is.
+    package mutating func apply(_ parameters: [String: String]) throws(DeviceError) {
+        if let value = parameters["eraseafter"], let other = parameters["eraseAfter"], value != other {
+            throw DeviceError(
+                .invalidArgument, "parameters: eraseafter is \"\(value)\", eraseAfter is \"\(other)\"; give one of them")
+        }
         for (key, value) in parameters {
             switch key {
             case "nsmode": mode = try Self.mode(value)

@@ -2,6 +2,8 @@ import CSIProto
 import DeviceManager
 import FoundationEssentials
 import GRPCCore
+import Logging
+import SwiftProtobuf
 import Glibc
 import TestSupport
 import Testing
@@ -32,7 +34,7 @@ struct CreationCrashTests {
         if hasDevice { await manager.add(id) }
         try await withDirectory { directory in
             try save(record(.creating), in: directory)
-            try await withDriver(manager, in: directory) { driver in
+            try await withDriver(manager, in: directory) { driver async throws in
                 #expect(driver.records.all.isEmpty)
                 #expect(await manager.ids.isEmpty)
                 #expect(await manager.erasures.isEmpty)
@@ -51,7 +53,7 @@ struct CreationCrashTests {
             try save(record(.creating), in: directory)
             try save(record(.ready, of: "b"), in: directory)
             await manager.fail(at: .delete, DeviceError(.inUse, "open in some process"))
-            try await withDriver(manager, in: directory) { driver in
+            try await withDriver(manager, in: directory) { driver async throws in
                 #expect(try await driver.listedIDs() == [other.rawValue])
                 #expect(try await driver.create("a").volumeID == id.rawValue)
             }
@@ -85,7 +87,7 @@ struct CreationCrashTests {
     func stateDirectoryGone(afterDevice: Bool) async throws {
         try await withDirectory { directory in
             let manager = InMemoryDeviceManager()
-            try await withDriver(manager, in: directory) { driver in
+            try await withDriver(manager, in: directory) { driver async throws in
                 let (state, away) = ("\(directory)/state", "\(directory)/away")
                 let pause = await manager.pause(at: .created)
                 if !afterDevice {
@@ -147,7 +149,7 @@ struct CreationCrashTests {
         try await withDirectory { directory in
             try save(record(.ready), in: directory)
             await #expect(throws: DeviceError.self) { try await withDriver(manager, in: directory) { _ in } }
-            try await withDriver(manager, in: directory) { driver in
+            try await withDriver(manager, in: directory) { driver async throws in
                 #expect(try await driver.listedIDs() == [id.rawValue])
             }
         }
@@ -164,7 +166,7 @@ struct DeletionCrashTests {
         record.erased = erased
         try await withDirectory { directory in
             try save(record, in: directory)
-            try await withDriver(manager, in: directory, isReady: false) { driver in
+            try await withDriver(manager, in: directory, isReady: false) { driver async throws in
                 let pause = await manager.pause(at: .delete)
                 let recovery = Task { try await driver.recovery().run() }
                 await pause.waitUntilReached()
@@ -293,7 +295,7 @@ struct RecordFileTests {
             try write(Array("{\"half".utf8), to: "\(state)/\(id).json.tmp")
             let manager = InMemoryDeviceManager()
             try await withDriver(manager, in: directory) { driver in try await driver.create("a") }
-            try await withDriver(manager, in: directory) { driver in
+            try await withDriver(manager, in: directory) { driver async throws in
                 #expect(try await driver.listedIDs() == [id.rawValue])
             }
         }

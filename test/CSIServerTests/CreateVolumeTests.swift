@@ -59,7 +59,7 @@ struct CreateVolumeTests {
 
     @Test("without a size the smallest volume is made")
     func noSize() async throws {
-        try await withDriver { driver, _ in
+        try await withDriver { driver, _ async throws in
             #expect(try await driver.create(.volume("a").with { $0.clearCapacityRange() }).capacityBytes == 4 * mib)
         }
     }
@@ -224,7 +224,7 @@ struct RepeatedCreateTests {
                 try await driver.publish(volume.volumeID)
                 return volume
             }
-            try await withDriver(manager, in: directory) { driver in
+            try await withDriver(manager, in: directory) { driver async throws in
                 #expect(try await driver.create("a") == first)
                 #expect(try await driver.list().entries.first?.status.publishedNodeIds == ["node-1"])
             }

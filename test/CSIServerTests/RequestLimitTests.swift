@@ -30,7 +30,7 @@ struct RequestLimitTests {
         "a name of 128 bytes is taken, one of 129 refused",
         arguments: [(text(128), true), (text(129), false), (text(126) + "ü", true), (text(127) + "ü", false), ("", false)])
     func nameLength(name: String, isGood: Bool) async throws {
-        try await withDriver { driver, _ in
+        try await withDriver { driver, _ async throws in
             if isGood {
                 #expect(try await driver.create(name).volumeContext["name"] == name)
             } else {

@@ -2,6 +2,7 @@ import CSIProto
 import DeviceManager
 import GRPCCore
 import Host
+import Logging
 import SwiftProtobuf
 import TestSupport
 import Testing

@@ -26,7 +26,9 @@ extension ErrorSteps {
             bad("no capability") { $0.volumeCapabilities = [] },
             bad("a capability without access type") { $0.volumeCapabilities[0].accessType = nil },
             bad("a capability without access mode") { $0.volumeCapabilities[0].accessMode.mode = .unknown },
-            bad("many writers in the second capability") { $0.volumeCapabilities.append(capability(.multiNodeMultiWriter)) },
+            bad("many writers in the second capability") {
+                $0.volumeCapabilities.append(capability(.multiNodeMultiWriter))
+            },
             bad("block access in the second capability") { $0.volumeCapabilities.append(blockCapability()) },
             bad("an unknown file system") { $0.volumeCapabilities[0].mount.fsType = "fat" },
         ]
@@ -91,7 +93,9 @@ extension ErrorSteps {
         ]
         return calls
             + stages.map { name, request in
-                let call: Attempt = { _ = try await csi.node { try await $0.nodeStageVolume(request, options: CSI.options) } }
+                let call: Attempt = {
+                    _ = try await csi.node { try await $0.nodeStageVolume(request, options: CSI.options) }
+                }
                 return (name, call)
             }
             + publishes.map { name, request in

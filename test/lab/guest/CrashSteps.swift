@@ -8,15 +8,17 @@ enum CrashSteps {
             Step("after \(gap.rawValue): the call is repeated, the life goes on", quick: gap.isQuick) { lab in
                 try await kill(lab, after: gap)
             }
-        } + moments(quick: [500], full: [50, 200, 350, 700, 900]) { delay in
-            Step("\(delay) ms into CreateVolume: no leak, and one volume") { lab in
-                try await killCreation(lab, after: delay)
+        }
+            + moments(quick: [500], full: [50, 200, 350, 700, 900]) { delay in
+                Step("\(delay) ms into CreateVolume: no leak, and one volume") { lab in
+                    try await killCreation(lab, after: delay)
+                }
             }
-        } + moments(quick: [600], full: [150, 300, 1000]) { delay in
-            Step("\(delay) ms into DeleteVolume with erasure: nothing is left") { lab in
-                try await killDeletion(lab, after: delay)
-            }
-        })
+            + moments(quick: [600], full: [300, 1000, 1500]) { delay in
+                Step("\(delay) ms into DeleteVolume with erasure: nothing is left") { lab in
+                    try await killDeletion(lab, after: delay)
+                }
+            })
 
     enum LifeGap: String, CaseIterable {
         case create = "CreateVolume", controllerPublish = "ControllerPublishVolume", stage = "NodeStageVolume"
@@ -87,7 +89,7 @@ enum CrashSteps {
             let cut = try await killed(lab, after: delay) { try await volume.delete() }
             try await settled(lab)
             try await eventually("DeleteVolume repeated", within: .seconds(60)) {
-                do { try await volume.delete() } catch where text(of: error).hasPrefix("aborted") { return false }
+                do { try await volume.delete() } catch  where text(of: error).hasPrefix("aborted") { return false }
                 return true
             }
             try await lab.checkNothingLeaked(expecting: [])

@@ -29,14 +29,16 @@ struct Demo: AsyncParsableCommand {
     private func prepare(_ lab: Lab) async throws {
         say("This machine is a guest with two emulated NVDIMMs of 4 GiB. They are empty.\n")
         tell("pmem-ns-init divides them into namespaces", try await lab.tool("pmem-ns-init", []).succeeded())
-        let namespaces = try await NamespaceSteps.namespaces()
+        let namespaces = try await NamespaceSteps.namespaces().sorted { $0.dev < $1.dev }
         for namespace in namespaces {
-            say("      \(namespace.dev)  \(namespace.mode)  \(mebibytes(namespace.size))  /dev/\(namespace.blockdev ?? "")")
+            say(
+                "      /dev/\(namespace.blockdev ?? "")  \(namespace.mode)  \(mebibytes(namespace.size))"
+            )
         }
         tell("pmem-vgm makes LVM volume groups of them", try await lab.tool("pmem-vgm", []).succeeded())
         for group in try await lab.groups() { say("      \(group.name)  \(mebibytes(group.free)) free") }
         let ready = try await lab.driver.start()
-        say("\n  pmem-csi-driver starts and is ready\(space(32))\(seconds(ready))")
+        say("\n  pmem-csi-driver starts and is ready\(space(33))\(seconds(ready))")
     }
 
     private func live(_ lab: Lab) async throws {
@@ -71,7 +73,9 @@ struct Demo: AsyncParsableCommand {
         guard let mount = try Kernel.mounts(at: volume.targetPath).first else { throw Failure("nothing is mounted") }
         say("      /proc/mounts: \(mount.type) \(mount.options.joined(separator: ","))")
         try DirectAccess.writeSynchronously("Hello, persistent memory.", to: "\(volume.targetPath)/hello")
-        say("      a file written with MAP_SYNC, straight to the memory: \(try Kernel.read("\(volume.targetPath)/hello"))")
+        say(
+            "      a file, written through MAP_SYNC: \(try Kernel.read("\(volume.targetPath)/hello"))"
+        )
         let faults = try DirectAccess.touch("\(volume.targetPath)/huge", pieces: 8)
         say("      mapping 16 MiB takes \(faults.huge) huge pages of 2 MiB")
     }
@@ -89,7 +93,7 @@ struct Demo: AsyncParsableCommand {
     }
 
     private func tell(_ what: String, _ output: Output) {
-        say("  \(pad(what, 66)) \(seconds(output.milliseconds))")
+        say("  \(pad(what, 72)) \(seconds(output.milliseconds))")
     }
 
     private func space(_ count: Int) -> String { String(repeating: " ", count: count) }
@@ -107,9 +111,10 @@ struct Client {
     @discardableResult
     func call(_ what: String, _ method: String, _ request: String) async throws -> String {
         let before = try Metrics.milliseconds(in: method)
-        let output = try await execute("\(lab.programs)/csictl", "-endpoint", "unix://\(Driver.socket)", method, request)
+        let output = try await execute(
+            "\(lab.programs)/csictl", "-endpoint", "unix://\(Driver.socket)", method, request)
         let time = try Metrics.milliseconds(in: method) - before
-        say("  \(pad(what, 42)) \(pad(method, 25)) \(seconds(time))")
+        say("  \(pad(what, 46)) \(pad(method, 25)) \(seconds(time))")
         let answer = try output.succeeded().text
         let line = answer.split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: " ")
         if line != "{}" { say("      \(line.prefix(160))\(line.count > 160 ? "…" : "")") }

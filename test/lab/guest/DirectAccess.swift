@@ -49,7 +49,8 @@ enum DirectAccess {
         for piece in 0..<pieces {
             let before = minorFaults()
             for page in 0..<hugePage / 4096 {
-                start.storeBytes(of: UInt8(truncatingIfNeeded: page), toByteOffset: piece * hugePage + page * 4096, as: UInt8.self)
+                start.storeBytes(
+                    of: UInt8(truncatingIfNeeded: page), toByteOffset: piece * hugePage + page * 4096, as: UInt8.self)
             }
             if minorFaults() - before < 64 { faults.huge += 1 }
         }

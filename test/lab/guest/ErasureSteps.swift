@@ -93,7 +93,8 @@ enum ErasureSteps {
             try check(listed == [volume.id] || !isThere, "not listed while it is being erased: \(listed)")
             try await eventually("the erasure is finished", within: .seconds(60)) { try await lab.csi.ids().isEmpty }
             try checkEqual(try await lab.checkNothingLeaked(), 0, "volumes")
-            return "stopped after \(end.milliseconds) ms, ready after \(ready) ms (\(listed.count) listed), then finished"
+            return
+                "stopped after \(end.milliseconds) ms, ready after \(ready) ms (\(listed.count) listed), then finished"
         }
     }
 }

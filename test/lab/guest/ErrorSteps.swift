@@ -45,7 +45,9 @@ enum ErrorSteps {
                     return "\(calls.count) requests, INVALID_ARGUMENT each"
                 }
             },
-            Step("ListVolumes pages, and refuses tokens that it did not give", quick: false) { lab in try await pages(lab) },
+            Step("ListVolumes pages, and refuses tokens that it did not give", quick: false) { lab in
+                try await pages(lab)
+            },
             Step("a second operation on the same volume is ABORTED") { lab in try await inFlight(lab) },
         ])
 

@@ -38,7 +38,9 @@ enum ForeignSteps {
             Step("so is one while published only", quick: false) { lab in
                 try await withVolume(VolumeSpec(name: "pvc-published")) { volume in
                     try await volume.controllerPublish()
-                    return try await refused(.failedPrecondition, "deletion while published") { try await volume.delete() }
+                    return try await refused(.failedPrecondition, "deletion while published") {
+                        try await volume.delete()
+                    }
                 }
             },
             Step("so is one while a container still has the mount", quick: false) { lab in
@@ -60,7 +62,9 @@ enum ForeignSteps {
             },
             Step("so is one while a program has the device open", quick: false) { lab in
                 try await withVolume(VolumeSpec(name: "pvc-open")) { volume in
-                    guard let group = try await lab.find(volume.id)?.group.name else { throw Failure("no \(volume.id)") }
+                    guard let group = try await lab.find(volume.id)?.group.name else {
+                        throw Failure("no \(volume.id)")
+                    }
                     let device = try await lab.device(volume.id)
                     return try await withProgram("sh", "-c", "exec sleep 1000 < \(device)") { _ in
                         try await eventually("an open device", within: .seconds(10)) {

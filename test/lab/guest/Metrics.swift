@@ -7,7 +7,9 @@ enum Metrics {
         var runs: [String: Int] = [:]
         for line in try text().split(separator: "\n") where line.hasPrefix("pmem_csi_lvm_runs_total{") {
             let quoted = line.split(separator: "\"", omittingEmptySubsequences: false)
-            guard quoted.count >= 3, let value = line.split(separator: " ").last.flatMap({ Double($0) }) else { continue }
+            guard quoted.count >= 3, let value = line.split(separator: " ").last.flatMap({ Double($0) }) else {
+                continue
+            }
             runs[String(quoted[1]), default: 0] += Int(value)
         }
         return runs

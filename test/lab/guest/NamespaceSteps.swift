@@ -67,7 +67,9 @@ enum NamespaceSteps {
             },
             Step("impossible percentages are refused", quick: false) { lab in
                 let before = try await namespaces()
-                for wrong in [["-useforfsdax", "101"], ["-useforfsdax", "60", "-useforsector", "50"], ["-useforsector", "-1"]] {
+                for wrong in [
+                    ["-useforfsdax", "101"], ["-useforfsdax", "60", "-useforsector", "50"], ["-useforsector", "-1"],
+                ] {
                     let run = try await lab.tool("pmem-ns-init", wrong)
                     try check(run.status != 0, "\(run.command): exit status 0")
                 }

@@ -32,7 +32,8 @@ enum RebootSteps {
                 try checkEqual(try await lab.groups().map(\.sequenceNumber), before, "metadata sequence numbers")
                 return "\(before.count) groups"
             },
-            Step("the driver starts", essential: true) { lab in "Probe ready after \(try await lab.driver.start()) ms" },
+            Step("the driver starts", essential: true) { lab in "Probe ready after \(try await lab.driver.start()) ms"
+            },
             Step("the volume is listed, and only that") { lab in
                 let id = try Kernel.read("\(lab.shared)/kept-volume")
                 try await lab.checkNothingLeaked(expecting: [id])
@@ -52,7 +53,9 @@ enum RebootSteps {
                 try await volume.down()
                 try await volume.delete()
                 try await lab.checkNothingLeaked(expecting: [])
-                for group in try await lab.groups() { try checkEqual(group.free, group.size, "free space of \(group.name)") }
+                for group in try await lab.groups() {
+                    try checkEqual(group.free, group.size, "free space of \(group.name)")
+                }
                 return "all groups are empty"
             },
             Step("a new volume lives a life here too") { lab in

@@ -19,7 +19,9 @@ enum StartSteps {
             Step("it says who it is and what it can do") { lab in
                 let info = try await lab.csi.identity { try await $0.getPluginInfo(.init(), options: CSI.options) }
                 try checkEqual(info.name, "pmem-csi.intel.com", "plugin name")
-                let plugin = try await lab.csi.identity { try await $0.getPluginCapabilities(.init(), options: CSI.options) }
+                let plugin = try await lab.csi.identity {
+                    try await $0.getPluginCapabilities(.init(), options: CSI.options)
+                }
                 let services = plugin.capabilities.map(\.service.type)
                 try check(services.contains(.controllerService), "no CONTROLLER_SERVICE")
                 try check(services.contains(.volumeAccessibilityConstraints), "no VOLUME_ACCESSIBILITY_CONSTRAINTS")

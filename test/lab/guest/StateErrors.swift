@@ -20,7 +20,9 @@ extension ErrorSteps {
             try await volume.controllerUnpublish()
         }
         // The node that has it may be only away.
-        try await refused(.unavailable, "DeleteVolume of another node's") { try await lab.csi.delete(unknown + "0123456789") }
+        try await refused(.unavailable, "DeleteVolume of another node's") {
+            try await lab.csi.delete(unknown + "0123456789")
+        }
         return "NOT_FOUND to publish, stage and validate; OK to delete and detach; another node's UNAVAILABLE"
     }
 

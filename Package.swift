@@ -120,7 +120,7 @@ let package = Package(
             dependencies: ["pmem-ns-init", "pmem-vgm", "Ndctl", "LVM", "Program", argumentParser, logging],
             path: "test/PlanTests", swiftSettings: settings),
         .testTarget(
-            name: "DeviceManagerTests", dependencies: ["DeviceManager", "LVM", "Host", "TestSupport"],
+            name: "DeviceManagerTests", dependencies: ["DeviceManager", "LVM", "Host", "TestSupport", logging],
             path: "test/DeviceManagerTests", swiftSettings: settings),
         .testTarget(
             name: "CSIServerTests",

@@ -68,13 +68,14 @@ package final class LocalPool: VolumePool {
 extension LocalPool {
     package func create(_ request: CreateRequest) async throws -> VolumeRecord {
         let id = id(forName: request.name)
+        let record = try records.record(id)
+        if let record, let existing = try existing(record, for: request) { return existing }
         guard request.topology.allows(topology) else {
             throw RequestError(
                 .resourceExhausted,
                 "volume \(id): accessibility_requirements name only other places than \(topology.key)=\(topology.node)")
         }
-        if let record = try records.record(id) {
-            if let existing = try existing(record, for: request) { return existing }
+        if let record {
             // Cut off before it was ever handed out: begin anew.
             try await manager.delete(id, location: record.location, erasure: nil)
         } else if let stray = try await manager.volume(id) {
@@ -106,8 +107,8 @@ extension LocalPool {
             try records.save(record)
         } catch {
             // No answer will ever name the device. If it stays, so does the record that says `creating`.
-            try await manager.delete(spec.id, location: volume.location, erasure: nil)
-            try records.remove(spec.id)
+            let isGone: Void? = try? await manager.delete(spec.id, location: volume.location, erasure: nil)
+            if isGone != nil { try? records.remove(spec.id) }
             throw error
         }
         return record
@@ -130,6 +131,8 @@ extension LocalPool {
                 "parameters"
             } else if !record.capabilities.isEmpty && record.capabilities != request.capabilities {
                 "volume_capabilities"
+            } else if !request.topology.allows(topology) {
+                "accessibility_requirements (it is on \(topology.node))"
             } else {
                 nil
             }

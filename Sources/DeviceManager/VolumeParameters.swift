@@ -25,7 +25,8 @@ package struct VolumeParameters: Sendable, Equatable, Codable {
     package mutating func apply(_ parameters: [String: String]) throws(DeviceError) {
         if let value = parameters["eraseafter"], let other = parameters["eraseAfter"], value != other {
             throw DeviceError(
-                .invalidArgument, "parameters: eraseafter is \"\(value)\", eraseAfter is \"\(other)\"; give one of them")
+                .invalidArgument, "parameters: eraseafter is \"\(value)\", eraseAfter is \"\(other)\"; give one of them"
+            )
         }
         for (key, value) in parameters {
             switch key {

@@ -27,7 +27,11 @@ package final class VolumeRecords: Sendable {
         state = Mutex(try Self.load(directory, logger: logger))
     }
 
-    deinit { close(handle) }
+    deinit {
+        // Closing alone leaves the lock with a child that was just forked and has not closed its copy yet.
+        flock(handle, LOCK_UN)
+        close(handle)
+    }
 
     /// All that could be read, in the order of their ids.
     package var all: [VolumeRecord] {
@@ -97,7 +101,8 @@ extension VolumeRecords {
         guard handle >= 0 else { throw failure("open", directory) }
         guard flock(handle, LOCK_EX | LOCK_NB) == 0 else {
             close(handle)
-            throw DeviceError(.unavailable, "-statePath: \(directory) is used by another process; stop that driver first")
+            throw DeviceError(
+                .unavailable, "-statePath: \(directory) is used by another process; stop that driver first")
         }
         return handle
     }

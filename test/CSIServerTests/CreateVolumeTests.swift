@@ -79,8 +79,10 @@ struct CreateVolumeTests {
         "every capability is checked, not the first alone",
         arguments: [
             (.block(), "block"), (.mount("xfs"), "xfs"), (.mount("ext3"), "ext3"),
-            (.mount("ext4", .multiNodeMultiWriter), "SINGLE_NODE_WRITER"), (.mount("ext4", .multiNodeReaderOnly), "SINGLE_NODE_WRITER"),
-            (.mount("ext4", .multiNodeSingleWriter), "SINGLE_NODE_WRITER"), (.mount("ext4", .UNRECOGNIZED(99)), "SINGLE_NODE_WRITER"),
+            (.mount("ext4", .multiNodeMultiWriter), "SINGLE_NODE_WRITER"),
+            (.mount("ext4", .multiNodeReaderOnly), "SINGLE_NODE_WRITER"),
+            (.mount("ext4", .multiNodeSingleWriter), "SINGLE_NODE_WRITER"),
+            (.mount("ext4", .UNRECOGNIZED(99)), "SINGLE_NODE_WRITER"),
             (.mount("ext4", .unknown), "access_mode"), (.init(), "neither mount nor block"),
         ] as [(Csi_V1_VolumeCapability, String)])
     func capabilities(bad: Csi_V1_VolumeCapability, word: String) async throws {
@@ -144,6 +146,16 @@ struct CreateVolumeTests {
         }
     }
 
+    @Test("two spellings that contradict each other are refused")
+    func contradiction() async throws {
+        try await withDriver { driver, _ in
+            await expect(.invalidArgument, "eraseafter", "eraseAfter") {
+                try await driver.create(
+                    .volume("a").with { $0.parameters = ["eraseafter": "true", "eraseAfter": "false"] })
+            }
+        }
+    }
+
     @Test("a volume from a source is refused")
     func source() async throws {
         try await withDriver { driver, _ in
@@ -200,12 +212,24 @@ struct RepeatedCreateTests {
     @Test(
         "a request that the volume does not meet is refused, and the volume unharmed",
         arguments: [
-            (.volume("a", size: 8 * mib + 1), "capacity_range"), (.volume("a", size: 0, limit: 7 * mib), "capacity_range"),
+            (.volume("a", size: 8 * mib + 1), "capacity_range"),
+            (.volume("a", size: 0, limit: 7 * mib), "capacity_range"),
             (.volume("a").with { $0.parameters = ["nsmode": "sector"] }, "parameters"),
             (.volume("a").with { $0.parameters = ["eraseafter": "false"] }, "parameters"),
             (.volume("a").with { $0.mutableParameters = ["eraseafter": "false"] }, "parameters"),
-            (.volume("a").with { $0.volumeCapabilities = [.mount("ext4", .singleNodeMultiWriter)] }, "volume_capabilities"),
-            (.volume("a").with { $0.volumeCapabilities += [.mount("ext4", .singleNodeReaderOnly)] }, "volume_capabilities"),
+            (
+                .volume("a").with { $0.volumeCapabilities = [.mount("ext4", .singleNodeMultiWriter)] },
+                "volume_capabilities"
+            ),
+            (
+                .volume("a").with { $0.volumeCapabilities += [.mount("ext4", .singleNodeReaderOnly)] },
+                "volume_capabilities"
+            ),
+            (
+                .volume("a").with {
+                    $0.accessibilityRequirements.requisite = [.with { $0.segments = ["\(Driver.name)/node": "node-2"] }]
+                }, "accessibility_requirements"
+            ),
         ] as [(Csi_V1_CreateVolumeRequest, String)])
     func different(request: Csi_V1_CreateVolumeRequest, word: String) async throws {
         try await withDriver { driver, _ in

@@ -28,7 +28,9 @@ private func map(_ bytes: Int, prefix: String = "csi.storage.k8s.io/") -> [Strin
 struct RequestLimitTests {
     @Test(
         "a name of 128 bytes is taken, one of 129 refused",
-        arguments: [(text(128), true), (text(129), false), (text(126) + "ü", true), (text(127) + "ü", false), ("", false)])
+        arguments: [
+            (text(128), true), (text(129), false), (text(126) + "ü", true), (text(127) + "ü", false), ("", false),
+        ])
     func nameLength(name: String, isGood: Bool) async throws {
         try await withDriver { driver, _ async throws in
             if isGood {
@@ -63,7 +65,8 @@ struct RequestLimitTests {
     @Test("different names get different ids, whatever they are made of")
     func unicodeNames() async throws {
         let names = [
-            "é", "e\u{301}", "/", "..", "../etc", "-", "--", "a/b", "a b", "a-b", "a_b", "ab", "AB", "Ab", "日本語", "🐘", "🐘🐘",
+            "é", "e\u{301}", "/", "..", "../etc", "-", "--", "a/b", "a b", "a-b", "a_b", "ab", "AB", "Ab", "日本語", "🐘",
+            "🐘🐘",
             "pvmove", "pvmove0", "snapshot", "snapshot0", "x_mlog", "x_tdata", "\n", "\r\n", "\t", "%s", "$(id)",
             "pvc-1", "pvc-2", "{\"a\":1}", "\\", "\u{202e}abc", "\u{fffd}", "\u{10ffff}",
         ]
@@ -139,6 +142,13 @@ struct RequestLimitTests {
             await expect(.invalidArgument, "volume_capabilities") {
                 _ = try await driver.controller.validateVolumeCapabilities(.with { $0.volumeID = id })
             }
+        }
+    }
+
+    @Test("fields that must be there in node calls are named when they are not")
+    func missingOnNode() async throws {
+        try await withDriver { driver, _ in
+            let id = try await driver.create("a").volumeID
             await expect(.invalidArgument, "volume_id") { try await driver.stage("", at: "/x") }
             await expect(.invalidArgument, "staging_target_path") { try await driver.stage(id, at: "") }
             await expect(.invalidArgument, "volume_capability") {
@@ -152,7 +162,9 @@ struct RequestLimitTests {
             await expect(.invalidArgument, "staging_target_path") { try await driver.unstage(id, at: "") }
             await expect(.invalidArgument, "volume_id") { try await driver.publish("", from: "/x", at: "/y") }
             await expect(.invalidArgument, "target_path") { try await driver.publish(id, from: "/x", at: "") }
-            await expect(.failedPrecondition, "staging_target_path") { try await driver.publish(id, from: "", at: "/y") }
+            await expect(.failedPrecondition, "staging_target_path") {
+                try await driver.publish(id, from: "", at: "/y")
+            }
             await expect(.invalidArgument, "volume_id") { try await driver.unpublish("", at: "/y") }
             await expect(.invalidArgument, "target_path") { try await driver.unpublish(id, at: "") }
         }

@@ -100,65 +100,81 @@ struct SecretTests {
     @Test("a whole life shows neither at the finest log level, nor in a record", .enabled(if: isRoot, "needs root"))
     func life() async throws {
         let log = LogRecorder()
-        let secrets = ["user": "hunter1", "password": "hunter2"]
-        let capability = Csi_V1_VolumeCapability.mount(flags: ["noatime", "X-secret=hunter3"])
         try await withRealVolume(logger: log.logger(.trace)) { volume, directory in
-            let driver = volume.driver
-            let request = Csi_V1_CreateVolumeRequest.volume("b").with {
-                $0.parameters = ["nsmode": "sector"]
-                $0.volumeCapabilities = [capability]
-                $0.secrets = secrets
-            }
-            let id = try await driver.create(request).volumeID
-            _ = try? await driver.create(request.with { $0.capacityRange.requiredBytes = 100 * mib })
-            _ = try await driver.controller.controllerPublishVolume(
-                .with {
-                    $0.volumeID = id
-                    $0.nodeID = "node-1"
-                    $0.volumeCapability = capability
-                    $0.secrets = secrets
-                })
-            _ = try await driver.controller.validateVolumeCapabilities(
-                .with {
-                    $0.volumeID = id
-                    $0.volumeCapabilities = [capability]
-                    $0.secrets = secrets
-                })
-            _ = try await driver.node.nodeStageVolume(
-                .with {
-                    $0.volumeID = id
-                    $0.stagingTargetPath = volume.staging
-                    $0.volumeCapability = capability
-                    $0.secrets = secrets
-                })
-            _ = try? await driver.stage(id, at: volume.staging, .mount(flags: ["nosuid", "hunter3"]))
-            _ = try await driver.node.nodePublishVolume(
-                .with {
-                    $0.volumeID = id
-                    $0.stagingTargetPath = volume.staging
-                    $0.targetPath = volume.target
-                    $0.volumeCapability = capability
-                    $0.secrets = secrets
-                })
+            let id = try await prepare(volume.driver)
+            try await mount(volume, id)
             let record = try Data(contentsOf: URL(filePath: "\(directory)/state/\(id).json"))
             #expect(!String(decoding: record, as: UTF8.self).contains("hunter"))
-            try await driver.unpublish(id, at: volume.target)
-            try await driver.unstage(id, at: volume.staging)
-            // Refused by the kernel, which is where an option is most likely to be repeated.
-            _ = try? await driver.stage(id, at: volume.staging, .mount(flags: ["hunter3=hunter3"]))
-            _ = try await driver.controller.controllerUnpublishVolume(
-                .with {
-                    $0.volumeID = id
-                    $0.secrets = secrets
-                })
-            _ = try await driver.controller.deleteVolume(
-                .with {
-                    $0.volumeID = id
-                    $0.secrets = secrets
-                })
+            try await remove(volume, id)
         }
         #expect(log.lines.count > 20)
         #expect(log.lines.contains { $0.contains("NodePublishVolume") && $0.contains("***") })
         #expect(log.lines.filter { $0.contains("hunter") } == [])
+    }
+}
+
+// One volume's life; every call that can carry secrets and mount flags does.
+extension SecretTests {
+    private static let secrets = ["user": "hunter1", "password": "hunter2"]
+    private static let capability = Csi_V1_VolumeCapability.mount(flags: ["noatime", "X-secret=hunter3"])
+
+    private func prepare(_ driver: Driver) async throws -> String {
+        let request = Csi_V1_CreateVolumeRequest.volume("b").with {
+            $0.parameters = ["nsmode": "sector"]
+            $0.volumeCapabilities = [Self.capability]
+            $0.secrets = Self.secrets
+        }
+        let id = try await driver.create(request).volumeID
+        _ = try? await driver.create(request.with { $0.capacityRange.requiredBytes = 100 * mib })
+        _ = try await driver.controller.controllerPublishVolume(
+            .with {
+                $0.volumeID = id
+                $0.nodeID = "node-1"
+                $0.volumeCapability = Self.capability
+                $0.secrets = Self.secrets
+            })
+        _ = try await driver.controller.validateVolumeCapabilities(
+            .with {
+                $0.volumeID = id
+                $0.volumeCapabilities = [Self.capability]
+                $0.secrets = Self.secrets
+            })
+        return id
+    }
+
+    private func mount(_ volume: RealVolume, _ id: String) async throws {
+        _ = try await volume.driver.node.nodeStageVolume(
+            .with {
+                $0.volumeID = id
+                $0.stagingTargetPath = volume.staging
+                $0.volumeCapability = Self.capability
+                $0.secrets = Self.secrets
+            })
+        _ = try? await volume.driver.stage(id, at: volume.staging, .mount(flags: ["nosuid", "hunter3"]))
+        _ = try await volume.driver.node.nodePublishVolume(
+            .with {
+                $0.volumeID = id
+                $0.stagingTargetPath = volume.staging
+                $0.targetPath = volume.target
+                $0.volumeCapability = Self.capability
+                $0.secrets = Self.secrets
+            })
+    }
+
+    private func remove(_ volume: RealVolume, _ id: String) async throws {
+        try await volume.driver.unpublish(id, at: volume.target)
+        try await volume.driver.unstage(id, at: volume.staging)
+        // Refused by the kernel, which is where an option is most likely to be repeated.
+        _ = try? await volume.driver.stage(id, at: volume.staging, .mount(flags: ["hunter3=hunter3"]))
+        _ = try await volume.driver.controller.controllerUnpublishVolume(
+            .with {
+                $0.volumeID = id
+                $0.secrets = Self.secrets
+            })
+        _ = try await volume.driver.controller.deleteVolume(
+            .with {
+                $0.volumeID = id
+                $0.secrets = Self.secrets
+            })
     }
 }

@@ -75,13 +75,16 @@ struct StartTests {
                 let services = try await driver.identity.getPluginCapabilities(.init()).capabilities
                 #expect(services.map(\.service.type) == [.controllerService, .volumeAccessibilityConstraints])
                 let node = try await driver.node.nodeGetInfo(.init())
-                #expect(node.nodeID == "node-1" && node.accessibleTopology.segments == ["\(Driver.name)/node": "node-1"])
+                #expect(
+                    node.nodeID == "node-1" && node.accessibleTopology.segments == ["\(Driver.name)/node": "node-1"])
                 let controller = try await driver.controller.controllerGetCapabilities(.init()).capabilities
-                #expect(Set(controller.map(\.rpc.type)).isSuperset(of: [
-                    .createDeleteVolume, .publishUnpublishVolume, .publishReadonly, .listVolumes, .getCapacity,
-                ]))
-                #expect(try await driver.node.nodeGetCapabilities(.init()).capabilities.map(\.rpc.type)
-                    .contains(.stageUnstageVolume))
+                #expect(
+                    Set(controller.map(\.rpc.type)).isSuperset(of: [
+                        .createDeleteVolume, .publishUnpublishVolume, .publishReadonly, .listVolumes, .getCapacity,
+                    ]))
+                #expect(
+                    try await driver.node.nodeGetCapabilities(.init()).capabilities.map(\.rpc.type)
+                        .contains(.stageUnstageVolume))
             }
         }
     }

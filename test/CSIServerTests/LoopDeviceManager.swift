@@ -1,5 +1,6 @@
 import CSIProto
 import DeviceManager
+import GRPCCore
 import Host
 import Logging
 import TestSupport
@@ -74,7 +75,7 @@ struct RealVolume: Sendable {
         try await driver.stage(id, at: staging, capability)
     }
 
-    func unstage() async throws { try await driver.unstage(id, at: staging) }
+    func unstage() async throws { try await whileBusy { try await driver.unstage(id, at: staging) } }
 
     func publish(
         at other: String? = nil, readOnly: Bool = false, _ capability: Csi_V1_VolumeCapability = .mount()
@@ -82,7 +83,21 @@ struct RealVolume: Sendable {
         try await driver.publish(id, from: staging, at: other ?? target, readOnly: readOnly, capability)
     }
 
-    func unpublish(at other: String? = nil) async throws { try await driver.unpublish(id, at: other ?? target) }
+    func unpublish(at other: String? = nil) async throws {
+        try await whileBusy { try await driver.unpublish(id, at: other ?? target) }
+    }
+
+    /// As kubelet does. A program that another test just forked holds the files of this one until it has begun.
+    private func whileBusy(_ call: () async throws -> Void) async throws {
+        while true {
+            do {
+                return try await call()
+            } catch let error as RPCError where error.message.contains("something still uses it") {
+                try Task.checkCancellation()
+                await Task.yield()
+            }
+        }
+    }
 
     /// Where the device is mounted, in order.
     func mountPoints() throws -> [String] {

@@ -113,7 +113,8 @@ let package = Package(
 
         // Tests.
         .target(
-            name: "TestSupport", dependencies: ["CSIProto", "CSIServer", "DeviceManager", "Registry", grpcCore, logging],
+            name: "TestSupport",
+            dependencies: ["CSIProto", "CSIServer", "DeviceManager", "Registry", grpcCore, logging],
             path: "test/TestSupport", swiftSettings: settings),
         .testTarget(
             name: "PlanTests",
@@ -138,7 +139,9 @@ let package = Package(
             path: "test/RegistryTests", swiftSettings: settings),
         .executableTarget(
             name: "lab-guest",
-            dependencies: ["CSIProto", "Registry", "Host", "LVM", "Ndctl", argumentParser, grpcCore, logging, protobuf],
+            dependencies: [
+                "CSIProto", "Registry", "Host", "LVM", "Ndctl", argumentParser, grpcCore, logging, protobuf,
+            ],
             path: "test/lab/guest", swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

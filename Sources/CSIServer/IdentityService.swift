@@ -35,12 +35,11 @@ package struct IdentityService: Csi_V1_Identity.SimpleServiceProtocol {
 
     /// Not ready while starting; FAILED_PRECONDITION when the device manager does not work.
     package func probe(request: Csi_V1_ProbeRequest, context: ServerContext) async throws -> Csi_V1_ProbeResponse {
-        do {
-            try pool.checkReady()
-        } catch {
-            guard error.code == .unavailable else { throw error }
-            return .with { $0.ready = .init(false) }
+        switch pool.readiness {
+        case .ready: return .with { $0.ready = .init(true) }
+        case .starting: return .with { $0.ready = .init(false) }
+        case .failed(let reason):
+            throw RequestError(.failedPrecondition, "the device manager does not work: \(reason)")
         }
-        return .with { $0.ready = .init(true) }
     }
 }

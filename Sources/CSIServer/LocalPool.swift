@@ -7,21 +7,15 @@ import Synchronization
 /// Every change is recorded before the device is touched, so that a call cut off anywhere is finished or taken back by
 /// its repetition or by the next start.
 package final class LocalPool: VolumePool {
-    enum State: Sendable {
-        case starting
-        case ready
-        case failed(String)
-    }
-
     let manager: any DeviceManager
     let records: VolumeRecords
     package let topology: Topology
     let logger: Logger
-    private let shutdown: ShutdownFlag
-    private let state = Mutex(State.starting)
+    private let shutdown: OnceFlag
+    private let state = Mutex(Readiness.starting)
 
     package init(
-        manager: any DeviceManager, records: VolumeRecords, topology: Topology, shutdown: ShutdownFlag, logger: Logger
+        manager: any DeviceManager, records: VolumeRecords, topology: Topology, shutdown: OnceFlag, logger: Logger
     ) {
         self.manager = manager
         self.records = records
@@ -30,16 +24,9 @@ package final class LocalPool: VolumePool {
         self.logger = logger
     }
 
-    package func checkReady() throws(RequestError) {
-        switch state.withLock({ $0 }) {
-        case .ready: return
-        case .starting: throw RequestError(.unavailable, "the driver is still looking at its devices; try again")
-        case .failed(let reason):
-            throw RequestError(.failedPrecondition, "the device manager does not work: \(reason)")
-        }
-    }
+    package var readiness: Readiness { state.withLock { $0 } }
 
-    func set(_ state: State) {
+    func set(_ state: Readiness) {
         self.state.withLock { $0 = state }
     }
 
@@ -152,11 +139,14 @@ extension LocalPool {
         }
         record.phase = .deleting
         try records.save(record)
+        let isTouched = OnceFlag(record.erased > 0)
         do {
-            let erasure = record.parameters.eraseAfter && record.location != nil ? erasure(of: record, id) : nil
-            try await manager.delete(id, location: record.location, erasure: erasure)
+            let isErased = record.parameters.eraseAfter && record.location != nil
+            try await manager.delete(
+                id, location: record.location, erasure: isErased ? erasure(of: record, id, isTouched) : nil)
         } catch {
-            guard error.code == .inUse, record.erased == 0 else { throw error }
+            // Refused before anything was overwritten: the volume is what it was.
+            guard error.code == .inUse, !isTouched.isSet else { throw error }
             record.phase = .ready
             try records.save(record)
             throw error
@@ -177,10 +167,11 @@ extension LocalPool {
     }
 
     /// Stores every two seconds how far the erasure came, so that a restart goes on from there.
-    private func erasure(of record: VolumeRecord, _ id: VolumeID) -> Erasure {
+    private func erasure(of record: VolumeRecord, _ id: VolumeID, _ isTouched: OnceFlag) -> Erasure {
         let clock = ContinuousClock()
         let stored = Mutex(clock.now)
         return Erasure(start: record.erased) { [records, logger, shutdown] done in
+            isTouched.set()
             let isDue = stored.withLock { stored in
                 guard shutdown.isSet || clock.now - stored >= .seconds(2) else { return false }
                 stored = clock.now

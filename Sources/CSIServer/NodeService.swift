@@ -109,9 +109,7 @@ extension NodeService {
 
     /// Nothing mounted is fine; a mount that is not of this volume is left alone.
     private func unmount(_ text: String, at path: String) async throws {
-        let device = try VolumeID(text).flatMap { try pool.volume($0) }.flatMap {
-            VolumeDevice(of: $0, in: pool.manager)
-        }
+        let device = try await device(of: text)
         try await blockingDevice {
             let mounts = try MountTable.current().mounts(at: path)
             guard let stranger = mounts.first(where: { device?.isMounted(as: $0) != true }) else {
@@ -124,6 +122,16 @@ extension NodeService {
             throw DeviceError(
                 .failedPrecondition,
                 "\(path): \(stranger.source) is mounted there, not volume \(device.id); unmount it yourself")
+        }
+    }
+
+    /// Of a volume whose record cannot be read the device manager knows the place, so its pods can still end.
+    private func device(of text: String) async throws -> VolumeDevice? {
+        guard let id = VolumeID(text) else { return nil }
+        do {
+            return try pool.volume(id).flatMap { VolumeDevice(of: $0, in: pool.manager) }
+        } catch {
+            return try await pool.manager.volume(id).map { VolumeDevice(of: $0, in: pool.manager) }
         }
     }
 }

@@ -13,6 +13,11 @@ struct VolumeDevice: Sendable {
         path = manager.devicePath(id, location: location)
     }
 
+    init(of volume: Volume, in manager: any DeviceManager) {
+        id = volume.id.rawValue
+        path = manager.devicePath(volume.id, location: volume.location)
+    }
+
     /// By number, or by path where the device went away under the mount.
     func isMounted(as mount: Mount) -> Bool {
         if let number = try? BlockDevice(path: path).number(), number == mount.device { return true }

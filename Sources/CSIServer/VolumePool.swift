@@ -5,8 +5,7 @@ package import DeviceManager
 ///
 /// Callers hold the volume's place in the `OperationGate`.
 package protocol VolumePool: Sendable {
-    /// Whether the pool can work; `unavailable` while it is starting, `failedPrecondition` while it cannot.
-    func checkReady() throws(RequestError)
+    var readiness: Readiness { get }
 
     /// What a creation of `name` holds in the gate.
     func key(forName name: String) -> String
@@ -21,4 +20,24 @@ package protocol VolumePool: Sendable {
     func volumes(after id: VolumeID?, limit: Int) async throws -> (volumes: [VolumeRecord], hasMore: Bool)
     /// Room for volumes, here or in one topology segment.
     func capacity(for parameters: VolumeParameters, segments: [String: String]?) async throws -> Capacity
+}
+
+/// Whether a pool can work.
+package enum Readiness: Sendable {
+    case starting
+    case ready
+    /// It cannot, for this reason, and goes on trying.
+    case failed(String)
+}
+
+extension VolumePool {
+    /// Throws `unavailable` while the pool cannot work: to a provisioner every other code would say that no volume was
+    /// made, now or by an earlier call.
+    package func checkReady() throws(RequestError) {
+        switch readiness {
+        case .ready: return
+        case .starting: throw RequestError(.unavailable, "the driver is still looking at its devices; try again")
+        case .failed(let reason): throw RequestError(.unavailable, "the device manager does not work: \(reason)")
+        }
+    }
 }

@@ -15,7 +15,7 @@ struct Assembly {
     private let configuration: DriverConfiguration
     private let logger: Logger
     private let metrics = PrometheusMetrics()
-    private let shutdown = ShutdownFlag()
+    private let shutdown = OnceFlag()
 
     init(configuration: DriverConfiguration, logger: Logger) {
         self.configuration = configuration
@@ -100,7 +100,7 @@ struct Assembly {
 
 /// Tells long work of a shutdown before the servers wait for it; the last service, since they stop in reverse.
 private struct ShutdownNotice: Service {
-    let flag: ShutdownFlag
+    let flag: OnceFlag
 
     func run() async throws {
         try? await gracefulShutdown()

@@ -17,7 +17,7 @@ struct Driver: Sendable {
 
     let pool: LocalPool
     let gate: OperationGate
-    let shutdown: ShutdownFlag
+    let shutdown: OnceFlag
     let identity: Csi_V1_Identity.Client<HTTP2ClientTransport.Posix>
     let controller: Csi_V1_Controller.Client<HTTP2ClientTransport.Posix>
     let node: Csi_V1_Node.Client<HTTP2ClientTransport.Posix>
@@ -35,7 +35,7 @@ func withDriver<R: Sendable>(
     _ manager: any DeviceManager, in directory: String, node: String = "node-1", isReady: Bool = true,
     logger: Logger = quiet, _ body: (Driver) async throws -> R
 ) async throws -> R {
-    let shutdown = ShutdownFlag()
+    let shutdown = OnceFlag()
     let pool = LocalPool(
         manager: manager, records: try VolumeRecords(directory: "\(directory)/state", logger: logger),
         topology: Topology(driverName: Driver.name, node: node), shutdown: shutdown, logger: logger)

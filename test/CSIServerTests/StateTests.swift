@@ -44,7 +44,7 @@ struct StartTests {
         }
     }
 
-    @Test("while the devices do not work, Probe and calls are FAILED_PRECONDITION with the reason")
+    @Test("while the devices do not work, Probe is FAILED_PRECONDITION and calls are UNAVAILABLE, with the reason")
     func failed() async throws {
         let manager = InMemoryDeviceManager()
         await manager.fail(at: .start, DeviceError(.failed, "no device-mapper in this kernel"))
@@ -56,7 +56,7 @@ struct StartTests {
                 let again = await manager.pause(at: .volumes)
                 await again.waitUntilReached()
                 await expect(.failedPrecondition, "no device-mapper") { _ = try await driver.identity.probe(.init()) }
-                for call in calls(driver) { await expect(.failedPrecondition, "no device-mapper") { try await call() } }
+                for call in calls(driver) { await expect(.unavailable, "no device-mapper") { try await call() } }
                 again.release()
                 recovery.cancel()
                 try await recovery.value

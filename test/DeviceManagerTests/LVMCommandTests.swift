@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Glibc
-import Testing
 import TestSupport
+import Testing
 
 @testable import LVM
 

@@ -13,11 +13,17 @@ import Testing
         (5, "  Logical volume g0/a-b in use.\n", .inUse),
         (5, "  Logical volume g0/a-b contains a filesystem in use.\n", .inUse),
         (5, "  Physical volume '/dev/pmem0' is already in volume group 'g0'\n", .inUse),
-        (5, "WARNING: ext4 signature detected on /dev/pmem0 at offset 1080. Wipe it? [y/n]: [n]\n"
-            + "  Aborted wiping of ext4.\n  1 existing signature left on the device.\n", .foreignSignature),
+        (
+            5,
+            "WARNING: ext4 signature detected on /dev/pmem0 at offset 1080. Wipe it? [y/n]: [n]\n"
+                + "  Aborted wiping of ext4.\n  1 existing signature left on the device.\n", .foreignSignature
+        ),
         (3, "  Logical volume name \"-x\" is invalid.\n", .invalidArgument),
-        (3, "  /dev/mapper/control: open failed: No such device\n"
-            + "  Failure to communicate with kernel device-mapper driver.\n", .unavailable),
+        (
+            3,
+            "  /dev/mapper/control: open failed: No such device\n"
+                + "  Failure to communicate with kernel device-mapper driver.\n", .unavailable
+        ),
         (5, "  Something that no version said before.\n", .failed),
         (5, "", .failed),
     ]

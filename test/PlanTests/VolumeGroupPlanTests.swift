@@ -45,30 +45,41 @@ private func label(
 @Suite struct VolumeGroupPlanTests {
     private static let harmless = [
         Situation(testDescription: "nothing to do without namespaces", members: []),
-        Situation(testDescription: "the group is made of all blank namespaces at once",
+        Situation(
+            testDescription: "the group is made of all blank namespaces at once",
             members: [first, second], steps: [.create(devices: ["/dev/pmem0", "/dev/pmem0.1"])]),
         Situation(testDescription: "a second run changes nothing", groups: [group()]),
-        Situation(testDescription: "a new namespace extends the group",
+        Situation(
+            testDescription: "a new namespace extends the group",
             members: [first, second], groups: [group()], steps: [.extend(devices: ["/dev/pmem0.1"])]),
-        Situation(testDescription: "a missing tag is added even with no new namespace",
+        Situation(
+            testDescription: "a missing tag is added even with no new namespace",
             groups: [group(tags: ["other"])], steps: [.addTag]),
-        Situation(testDescription: "a missing tag is added before the group grows",
+        Situation(
+            testDescription: "a missing tag is added before the group grows",
             members: [first, second], groups: [group(tags: [])], steps: [.addTag, .extend(devices: ["/dev/pmem0.1"])]),
-        Situation(testDescription: "a group without its namespaces keeps its tag repaired",
+        Situation(
+            testDescription: "a group without its namespaces keeps its tag repaired",
             members: [], groups: [group(tags: [])], steps: [.addTag]),
-        Situation(testDescription: "a foreign group keeps its device",
+        Situation(
+            testDescription: "a foreign group keeps its device",
             groups: [group("data", tags: [])], warning: ["/dev/pmem0", "namespace0.0", "data"]),
-        Situation(testDescription: "a foreign group's device does not keep the others out",
+        Situation(
+            testDescription: "a foreign group's device does not keep the others out",
             members: [first, second], groups: [group("data")], steps: [.create(devices: ["/dev/pmem0.1"])],
             warning: ["data"]),
-        Situation(testDescription: "a physical volume of a killed first run is taken",
+        Situation(
+            testDescription: "a physical volume of a killed first run is taken",
             contents: label(), steps: [.create(devices: ["/dev/pmem0"])]),
-        Situation(testDescription: "a physical volume is taken again into the group it was in before",
+        Situation(
+            testDescription: "a physical volume is taken again into the group it was in before",
             contents: label(former: name), steps: [.create(devices: ["/dev/pmem0"])]),
-        Situation(testDescription: "a physical volume marked as used by a killed first run is made anew",
+        Situation(
+            testDescription: "a physical volume marked as used by a killed first run is made anew",
             contents: label(former: name, used: true),
             steps: [.recreate(device: "/dev/pmem0"), .create(devices: ["/dev/pmem0"])]),
-        Situation(testDescription: "a physical volume marked as used by a killed extension is made anew",
+        Situation(
+            testDescription: "a physical volume marked as used by a killed extension is made anew",
             groups: [group(devices: ["/dev/pmem0.1"])], contents: label(former: name, number: 8, used: true),
             steps: [.recreate(device: "/dev/pmem0"), .extend(devices: ["/dev/pmem0"])]),
     ]
@@ -85,22 +96,30 @@ private func label(
     }
 
     private static let refused = [
-        Situation(testDescription: "the label of a group that lvm does not report",
+        Situation(
+            testDescription: "the label of a group that lvm does not report",
             contents: label(group: "data"), error: ["/dev/pmem0", "data"]),
-        Situation(testDescription: "a physical volume that another group has left",
+        Situation(
+            testDescription: "a physical volume that another group has left",
             contents: label(former: "data"), error: ["/dev/pmem0", "data"]),
-        Situation(testDescription: "a physical volume with LVM's own geometry",
+        Situation(
+            testDescription: "a physical volume with LVM's own geometry",
             contents: label(dataStart: 1 << 20), error: ["/dev/pmem0", "did not make"]),
-        Situation(testDescription: "a physical volume that a group of the name may still use",
+        Situation(
+            testDescription: "a physical volume that a group of the name may still use",
             contents: label(former: name, number: 8, used: true), error: ["/dev/pmem0", "marked"]),
-        Situation(testDescription: "a file system",
+        Situation(
+            testDescription: "a file system",
             contents: ["/dev/pmem0": .signature("ext4")], error: ["/dev/pmem0", "ext4"]),
-        Situation(testDescription: "a device that cannot be read",
+        Situation(
+            testDescription: "a device that cannot be read",
             contents: ["/dev/pmem0": .unreadable("I/O error")], error: ["/dev/pmem0", "I/O error"]),
         Situation(testDescription: "a device that nobody looked at", contents: [:], error: ["/dev/pmem0"]),
-        Situation(testDescription: "two groups of the name",
+        Situation(
+            testDescription: "two groups of the name",
             members: [first, second], groups: [group(), group()], error: [name, "vgrename"]),
-        Situation(testDescription: "a group that misses a device", members: [second],
+        Situation(
+            testDescription: "a group that misses a device", members: [second],
             groups: [
                 VolumeGroup(
                     name: name, physicalVolumes: [PhysicalVolume(device: "[unknown]", id: "x", isMissing: true)])

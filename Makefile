@@ -1,7 +1,7 @@
 # The targets that matter are listed by "make help".
 .DEFAULT_GOAL := all
 SHELL := /bin/bash -o pipefail
-.PHONY: all demo test test-full lab lab-shell sanity check format protos clean help packages lab-packages debug
+.PHONY: all demo test test-full sanitized lab lab-shell sanity check format protos clean help packages lab-packages debug
 
 PROGRAMS := pmem-ns-init pmem-vgm pmem-csi-driver
 DEBUG_PROGRAMS := $(PROGRAMS) csictl lab-guest
@@ -28,8 +28,12 @@ test: lab-packages debug
 	swift test --skip-build
 	test/lab/run lvm --quick
 
-## test-full: SUITE=lvm: the whole suite, reboots and kill points included
-test-full: lab
+## test-full: SUITE=lvm: the whole suite, reboots and kill points; SUITE=thread, address: the tests with that sanitizer
+test-full: $(if $(filter thread address,$(SUITE)),sanitized,lab)
+
+sanitized: packages
+	swift build --sanitize=$(SUITE) --scratch-path .build/$(SUITE) --product pmem-csiPackageTests
+	swift test --sanitize=$(SUITE) --scratch-path .build/$(SUITE) --skip-build
 
 ## lab: SUITE=lvm: boots the guest and runs a suite in it, all of it
 lab: lab-packages debug

@@ -64,41 +64,59 @@ extension LocalPool {
         }
         if let record {
             // Cut off before it was ever handed out: begin anew.
-            try await manager.delete(id, location: record.location, erasure: nil)
-        } else if let stray = try await manager.volume(id) {
+            try await discard(record, id)
+        }
+        if let stray = try await manager.volume(id, location: nil) {
             throw RequestError(
                 .failedPrecondition,
                 "volume \(id) exists in \(stray.location) without a record; rebuild the record with csictl adopt, or remove the volume"
             )
         }
         let spec = VolumeSpec(id: id, name: request.name, size: request.size, parameters: request.parameters)
-        return try await make(spec, VolumeRecord(spec: spec, capabilities: request.capabilities))
+        return try await make(spec, request.capabilities, attempts: 3)
     }
 
-    private func make(_ spec: VolumeSpec, _ intent: VolumeRecord) async throws -> VolumeRecord {
-        var record = intent
-        try records.save(record)
-        let volume: Volume
+    private func make(_ spec: VolumeSpec, _ capabilities: [String], attempts: Int) async throws -> VolumeRecord {
+        let location = try await manager.place(spec)
+        var record = VolumeRecord(spec: spec, capabilities: capabilities, location: location)
+        try await save(record)
         do {
-            volume = try await manager.create(spec)
+            let volume = try await manager.create(spec, at: location)
+            record.size = volume.size
+            record.location = volume.location
         } catch {
-            // The record of a device that could not be taken back stays: start-up tries again.
-            let isAbsent = (try? await manager.volume(spec.id) == nil) ?? false
-            if error.code == .alreadyExists || isAbsent { try records.remove(spec.id) }
-            throw error
+            try await forget(record, spec.id, after: error)
+            // Another creation took the room there; elsewhere there may be some.
+            guard error.code == .notEnoughSpace, attempts > 1 else { throw error }
+            return try await make(spec, capabilities, attempts: attempts - 1)
         }
-        record.size = volume.size
-        record.location = volume.location
         record.phase = .ready
         do {
-            try records.save(record)
+            try await save(record)
         } catch {
             // No answer will ever name the device. If it stays, so does the record that says `creating`.
-            let isGone: Void? = try? await manager.delete(spec.id, location: volume.location, erasure: nil)
-            if isGone != nil { try? records.remove(spec.id) }
+            try? await discard(record, spec.id)
             throw error
         }
         return record
+    }
+
+    /// Drops the record of a creation that failed; one whose device could not be taken back stays for the next time.
+    private func forget(_ record: VolumeRecord, _ id: VolumeID, after error: DeviceError) async throws {
+        let isAbsent = (try? await manager.volume(id, location: record.location) == nil) ?? false
+        guard error.code == .alreadyExists || isAbsent else { return }
+        try await blockingDevice { [records] in try records.remove(id) }
+    }
+
+    /// Takes back a creation that was never answered: device, then record.
+    func discard(_ record: VolumeRecord, _ id: VolumeID) async throws {
+        if let location = record.location { try await manager.discard(id, location: location) }
+        try await blockingDevice { [records] in try records.remove(id) }
+    }
+
+    /// On disk before it returns, and off the cooperative pool meanwhile.
+    func save(_ record: VolumeRecord) async throws {
+        try await blockingDevice { [records] in try records.save(record) }
     }
 
     /// The volume that an earlier call of the same name made, if it is what this request wants; nil when it was cut off.
@@ -137,26 +155,40 @@ extension LocalPool {
             throw RequestError(
                 .failedPrecondition, "volume \(id) is published to node \(publication.node); unpublish it first")
         }
+        guard record.phase != .creating else { return try await discard(record, id) }
+        let location = try await location(of: record, id)
+        // Before the record says `deleting`: after a crash that is carried out without asking anybody.
+        if record.phase == .ready { try await manager.checkUnused(id, location: location) }
+        record.location = location
         record.phase = .deleting
-        try records.save(record)
+        try await save(record)
         let isTouched = OnceFlag(record.erased > 0)
         do {
-            let isErased = record.parameters.eraseAfter && record.location != nil
-            try await manager.delete(
-                id, location: record.location, erasure: isErased ? erasure(of: record, id, isTouched) : nil)
+            let erasure = record.parameters.eraseAfter ? erasure(of: record, id, isTouched) : nil
+            try await manager.delete(id, location: location, erasure: erasure)
         } catch {
             // Refused before anything was overwritten: the volume is what it was.
             guard error.code == .inUse, !isTouched.isSet else { throw error }
             record.phase = .ready
-            try records.save(record)
+            try await save(record)
             throw error
         }
-        try records.remove(id)
+        try await blockingDevice { [records] in try records.remove(id) }
+    }
+
+    /// Recorded, except for a volume of pmem-csi whose device was not seen yet.
+    private func location(of record: VolumeRecord, _ id: VolumeID) async throws -> String {
+        if let location = record.location { return location }
+        guard let volume = try await manager.volume(id, location: nil) else {
+            throw RequestError(
+                .unavailable, "volume \(id): its device was never seen; bring its region back and try again")
+        }
+        return volume.location
     }
 
     /// Nothing here has that id; success only where that is certain.
     private func checkAbsent(_ id: VolumeID) async throws {
-        if let stray = try await manager.volume(id) {
+        if let stray = try await manager.volume(id, location: nil) {
             throw RequestError(
                 .failedPrecondition,
                 "volume \(id) exists in \(stray.location) without a record, so it is not deleted; see csictl adopt")
@@ -210,13 +242,13 @@ extension LocalPool {
                 "volume \(id) is published to node \(publication.node) in another way; unpublish it first")
         }
         record.publication = publication
-        try records.save(record)
+        try await save(record)
     }
 
     package func unpublish(_ id: VolumeID, node: String?) async throws {
         guard var record = try records.record(id), let publication = record.publication else { return }
         guard node == nil || node == publication.node else { return }
         record.publication = nil
-        try records.save(record)
+        try await save(record)
     }
 }

@@ -55,8 +55,11 @@ package struct NodeService: Csi_V1_Node.SimpleServiceProtocol {
         try checkMaps(request.publishContext, request.volumeContext, request.secrets)
         try pool.checkReady()
         try await gate.run(text) {
-            try await Publishing(pool: pool, record: existing(text))
-                .publish(from: staging, to: target, readOnly: request.readonly || capability.isReadOnly, capability)
+            let record = try existing(text)
+            // PUBLISH_READONLY: what ControllerPublishVolume said binds the node too.
+            let readOnly = request.readonly || capability.isReadOnly || record.publication?.readOnly == true
+            try await Publishing(pool: pool, record: record)
+                .publish(from: staging, to: target, readOnly: readOnly, capability)
         }
         return .init()
     }
@@ -131,7 +134,7 @@ extension NodeService {
         do {
             return try pool.volume(id).flatMap { VolumeDevice(of: $0, in: pool.manager) }
         } catch {
-            return try await pool.manager.volume(id).map { VolumeDevice(of: $0, in: pool.manager) }
+            return try await pool.manager.volume(id, location: nil).map { VolumeDevice(of: $0, in: pool.manager) }
         }
     }
 }

@@ -18,7 +18,8 @@ struct Publishing {
                     .failedPrecondition, "volume \(volume.id) is not staged at \(staging); call NodeStageVolume first")
             }
             if let existing = table.at(target) {
-                return try Self.check(existing, is: volume, at: target, readOnly: readOnly)
+                return try Self.check(
+                    existing, is: volume, at: target, readOnly: readOnly || staged.isReadOnly, capability)
             }
             let others = table.mounts(of: staged.device).map(\.mountPoint).filter { $0 != staged.mountPoint }
             if let other = others.first, capability.mode != .singleNodeMultiWriter {
@@ -32,15 +33,18 @@ struct Publishing {
         }
     }
 
-    private static func check(_ mount: Mount, is volume: VolumeDevice, at target: String, readOnly: Bool) throws {
+    private static func check(
+        _ mount: Mount, is volume: VolumeDevice, at target: String, readOnly: Bool, _ capability: VolumeCapability
+    ) throws {
         guard volume.isMounted(as: mount) else {
             throw DeviceError(
                 .failedPrecondition, "target_path \(target): \(mount.source) is mounted there, not volume \(volume.id)")
         }
-        guard mount.isReadOnly == readOnly else {
+        guard mount.isReadOnly == readOnly, capability.allows(mount.type) else {
             throw DeviceError(
                 .alreadyExists,
-                "volume \(volume.id) is published at \(target) with another readonly; unpublish it first")
+                "volume \(volume.id) is published at \(target) with another readonly or file system; unpublish it first"
+            )
         }
     }
 }

@@ -60,7 +60,7 @@ extension LocalPool {
         try await manager.start()
         for record in records.all where record.phase == .creating { await takeBack(record) }
         let devices = try await manager.volumes()
-        for record in records.all { try await check(record) }
+        for record in records.all { await check(record) }
         // A record that cannot be read is its own volume's trouble, not the driver's.
         for device in devices where (try? records.record(device.id) == nil) ?? false {
             logger.warning(
@@ -74,8 +74,7 @@ extension LocalPool {
     private func takeBack(_ record: VolumeRecord) async {
         guard let id = VolumeID(record.id) else { return }
         do {
-            try await manager.delete(id, location: record.location, erasure: nil)
-            try records.remove(id)
+            try await discard(record, id)
             logger.info("took back a creation that was cut off", metadata: ["volume": "\(id)"])
         } catch {
             logger.error(
@@ -84,20 +83,21 @@ extension LocalPool {
     }
 
     /// A record whose volume is not there is kept: its region may come back.
-    private func check(_ record: VolumeRecord) async throws {
-        guard let id = VolumeID(record.id) else { return }
-        guard let volume = try await manager.volume(id) else {
-            if record.phase == .ready {
-                logger.error(
-                    "the device of a volume is missing",
-                    metadata: ["volume": "\(id)", "group": "\(record.location ?? "")"])
+    private func check(_ record: VolumeRecord) async {
+        guard let id = VolumeID(record.id), record.phase != .creating else { return }
+        do {
+            guard let volume = try await manager.volume(id, location: record.location) else {
+                let group = record.location ?? "unknown"
+                logger.error("the device of a volume is missing", metadata: ["volume": "\(id)", "group": "\(group)"])
+                return
             }
-            return
+            guard record.location != volume.location || record.size != volume.size else { return }
+            var record = record
+            record.location = volume.location
+            record.size = volume.size
+            try await save(record)
+        } catch {
+            logger.error("a volume cannot be checked", metadata: ["volume": "\(id)", "error": "\(error)"])
         }
-        guard record.location != volume.location || record.size != volume.size else { return }
-        var record = record
-        record.location = volume.location
-        record.size = volume.size
-        try records.save(record)
     }
 }

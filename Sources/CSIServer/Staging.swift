@@ -19,7 +19,13 @@ struct Staging {
         guard !isDone else { return }
         try await format(device, as: type)
         try await blockingDevice {
-            try Mounter.mount(device: device.path, at: path, type: type, options: options, readOnly: false)
+            do throws(HostError) {
+                try Mounter.mount(device: device.path, at: path, type: type, options: options, readOnly: false)
+            } catch {
+                // Without flags of the caller's it is the volume that the kernel finds invalid, not the request.
+                guard error.code == .invalidArgument, flags.isEmpty else { throw error }
+                throw DeviceError(.failedPrecondition, "volume \(volume.id): \(error.message)", cause: error)
+            }
         }
     }
 
@@ -60,16 +66,16 @@ extension Staging {
         case (.formatting(let begun), .filesystem(let left)) where begun == left: break
         case (.unknown, .nothing):
             guard try await blockingDevice({ try device.endsAreZero() }) else { throw refusal(found) }
-        case (.unknown, .filesystem(type.rawValue)): return try save(.formatted(type.rawValue))
+        case (.unknown, .filesystem(type.rawValue)): return try await save(.formatted(type.rawValue))
         case (.formatted(type.rawValue), .filesystem(type.rawValue)): return
         case (.formatted(let known), .filesystem(let present)) where known == present:
             throw RequestError(
                 .failedPrecondition, "volume \(record.id) has \(known), not \(type.rawValue); ask for \(known)")
         default: throw refusal(found)
         }
-        try save(.formatting(type.rawValue))
+        try await save(.formatting(type.rawValue))
         try await Filesystem.make(type, on: device)
-        try save(.formatted(type.rawValue))
+        try await save(.formatted(type.rawValue))
     }
 
     private func refusal(_ found: Signature) -> RequestError {
@@ -79,9 +85,9 @@ extension Staging {
                 + "nothing is formatted, look at the device before you go on")
     }
 
-    private func save(_ format: VolumeRecord.Format) throws {
+    private func save(_ format: VolumeRecord.Format) async throws {
         var record = record
         record.format = format
-        try pool.records.save(record)
+        try await pool.save(record)
     }
 }

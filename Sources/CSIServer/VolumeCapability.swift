@@ -31,6 +31,10 @@ struct VolumeCapability: Sendable, Equatable {
         return filesystem == "ext4" ? nil : "file system \"\(filesystem)\" is not supported; it can be ext4"
     }
 
+    func allows(_ type: String) -> Bool {
+        if case .mount(type, _) = access { true } else { false }
+    }
+
     var isReadOnly: Bool { mode == .singleNodeReaderOnly }
 
     /// As it stands in a record: without the mount flags, which may be secrets.

@@ -9,20 +9,33 @@ package protocol DeviceManager: Sendable {
     /// Room for volumes with these parameters.
     func capacity(for parameters: VolumeParameters) async throws(DeviceError) -> Capacity
 
-    /// Makes a volume whose first and last MiB read as zeroes.
+    /// Where a volume would be made now; the caller records it before `create`.
     ///
-    /// Throws `alreadyExists` when the backend has the id already, `notEnoughSpace`, `outOfRange`.
+    /// Throws `notEnoughSpace`, `outOfRange`.
+    func place(_ spec: VolumeSpec) async throws(DeviceError) -> String
+
+    /// Makes a volume at `location` whose first and last MiB read as zeroes.
+    ///
+    /// Throws `alreadyExists` when the backend has the id already, `notEnoughSpace` when others were faster.
     /// After any error no device is left, or the error says that one could not be removed.
-    func create(_ spec: VolumeSpec) async throws(DeviceError) -> Volume
+    func create(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume
+
+    /// Takes back what a creation left that was never answered; never anything that our creations did not make.
+    func discard(_ id: VolumeID, location: String) async throws(DeviceError)
+
+    /// Throws `inUse` while the volume is open or mounted anywhere.
+    func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError)
 
     /// Removes a volume, overwriting it first if an erasure is given; a volume that is gone already is fine.
     ///
     /// Throws `inUse` (and harms nothing) while it is open or mounted anywhere, `unavailable` while `location` is
     /// not there, `aborted` when the erasure was told to stop.
-    func delete(_ id: VolumeID, location: String?, erasure: Erasure?) async throws(DeviceError)
+    func delete(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError)
 
-    /// The volume, or nil when the backend has none of that id.
-    func volume(_ id: VolumeID) async throws(DeviceError) -> Volume?
+    /// The volume at `location`, or wherever it is when nil; nil when the backend has none of that id.
+    ///
+    /// Throws `failedPrecondition` when there are several.
+    func volume(_ id: VolumeID, location: String?) async throws(DeviceError) -> Volume?
 
     /// Every volume of this driver, whether anybody has a record of it or not.
     func volumes() async throws(DeviceError) -> [Volume]

@@ -14,6 +14,8 @@ package actor LVMDeviceManager: DeviceManager {
     /// Creations, removals and reports: `lvm` itself runs one at a time, and free space must not be counted twice.
     private let changes = AsyncLock()
     private var groups: PMEMGroups
+    /// What is known may be wrong, whatever the sequence numbers say; the next question takes a report first.
+    private var isStale = true
     private let erasedBytes = Counter(label: "pmem_csi_erased_bytes_total")
 
     package init(driverName: String, lvm: LVM, logger: Logger) {
@@ -26,14 +28,17 @@ package actor LVMDeviceManager: DeviceManager {
     package func start() async throws(DeviceError) {
         // Fails early, with what to do, where the kernel has no device-mapper.
         _ = try deviceStatus(group: "pmem-csi", volume: "probe")
-        try await report()
+        try await reportAlone()
         if groups.isEmpty {
             logger.warning("no volume group of pmem-vgm is here, so there is no room: run pmem-ns-init, then pmem-vgm")
         }
         for warning in groups.warnings { logger.warning("\(warning)") }
-        if groups.logicalVolumes.contains(where: { tags.isOurs($0.volume) && !$0.volume.isActive }) {
-            try await translating { () throws(LVMError) in try await lvm.activate(tag: tags.driver) }
-            try await report()
+        guard groups.logicalVolumes.contains(where: { tags.isOurs($0.volume) && !$0.volume.isActive }) else { return }
+        do {
+            try await lvm.activate(tag: tags.driver)
+        } catch {
+            // One broken volume must not keep the others away; each is activated again when it is attached.
+            logger.error("not all volumes could be activated", metadata: ["error": "\(error)"])
         }
     }
 
@@ -42,24 +47,41 @@ package actor LVMDeviceManager: DeviceManager {
         return groups.capacity(mode: parameters.mode)
     }
 
-    package func volume(_ id: VolumeID) async throws(DeviceError) -> Volume? {
+    package func volume(_ id: VolumeID, location: String?) async throws(DeviceError) -> Volume? {
         try await refresh()
-        return groups.find(id)
+        let found = groups.find(id, in: location)
+        guard found.count < 2 else {
+            let places = found.map(\.location).sorted().joined(separator: ", ")
+            throw DeviceError(
+                .failedPrecondition, "volume \(id) exists more than once: in \(places); remove or rename one")
+        }
+        return found.first
     }
 
     package func volumes() async throws(DeviceError) -> [Volume] {
         try await refresh()
-        return groups.logicalVolumes.filter { tags.isOurs($0.volume) }.compactMap { groups.find(name: $0.volume.name) }
+        return groups.rebuiltRecords(tags).compactMap { record in
+            VolumeID(record.id).map { Volume(id: $0, size: record.size, location: record.location ?? "") }
+        }
     }
 
     /// Records for all volumes of this driver, made from their tags alone: for a state directory that was lost.
     package func rebuiltRecords() async throws(DeviceError) -> [VolumeRecord] {
-        try await report()
+        try await refresh()
         return groups.rebuiltRecords(tags)
     }
 
-    package func create(_ spec: VolumeSpec) async throws(DeviceError) -> Volume {
-        let volume = try await changes.withLock { () throws(DeviceError) in try await allocate(spec) }
+    package func place(_ spec: VolumeSpec) async throws(DeviceError) -> String {
+        try await refresh()
+        if let group = try groups.bestFit(spec) { return group }
+        // Before refusing, look for groups that came since the last report.
+        try await reportAlone()
+        guard let group = try groups.bestFit(spec) else { throw groups.noRoom(for: spec) }
+        return group
+    }
+
+    package func create(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
+        let volume = try await changes.withLock { () throws(DeviceError) in try await allocate(spec, in: location) }
         do {
             let device = BlockDevice(path: try await attach(volume.id, location: volume.location))
             try await blockingDevice { try device.zeroEnds() }
@@ -69,17 +91,37 @@ package actor LVMDeviceManager: DeviceManager {
         return volume
     }
 
-    package func delete(_ id: VolumeID, location: String?, erasure: Erasure?) async throws(DeviceError) {
-        try await refresh()
-        guard let volume = groups.find(id) else {
-            guard let location, !groups.contains(location) else { return }
-            throw DeviceError(
-                .unavailable, "volume \(id): its group \(location) is not here; bring its region back and try again")
-        }
-        let path = try await attach(id, location: volume.location)
+    package func discard(_ id: VolumeID, location: String) async throws(DeviceError) {
+        try await OrphanedCommands.wait(mentioning: id.rawValue)
+        guard let volume = try await present(id, location: location) else { return }
+        // Our creations tag what they make, so without the tags it is somebody else's.
+        guard groups.logicalVolume(id, in: location).map(tags.isOurs) == true else { return }
+        try await changes.withLock { () throws(DeviceError) in try await remove(volume) }
+    }
+
+    package func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError) {
+        try await checkUnused(Volume(id: id, size: 0, location: location))
+    }
+
+    package func delete(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError) {
+        guard let volume = try await present(id, location: location) else { return }
+        let path = try await attach(id, location: location)
         try await checkUnused(volume)
         if let erasure { try await erase(volume, path: path, erasure) }
         try await changes.withLock { () throws(DeviceError) in try await remove(volume) }
+    }
+
+    /// The volume if it is there, nil if it is certainly gone.
+    ///
+    /// Throws `unavailable` when its group is not here, as far as a new report can tell.
+    private func present(_ id: VolumeID, location: String) async throws(DeviceError) -> Volume? {
+        if let volume = try await volume(id, location: location) { return volume }
+        if !groups.contains(location) { try await reportAlone() }
+        guard groups.contains(location) else {
+            throw DeviceError(
+                .unavailable, "volume \(id): its group \(location) is not here; bring its region back and try again")
+        }
+        return try await volume(id, location: location)
     }
 
     package nonisolated func devicePath(_ id: VolumeID, location: String) -> String {
@@ -100,34 +142,36 @@ package actor LVMDeviceManager: DeviceManager {
 
 // Creation and removal; each caller holds `changes`.
 extension LVMDeviceManager {
-    private func allocate(_ spec: VolumeSpec) async throws(DeviceError) -> Volume {
+    private func allocate(_ spec: VolumeSpec, in group: String) async throws(DeviceError) -> Volume {
         try await refreshHoldingChanges()
-        if let volume = groups.find(spec.id) {
+        if let volume = groups.find(spec.id, in: nil).first {
             throw DeviceError(
                 .alreadyExists,
                 "volume \(spec.id): group \(volume.location) has a logical volume of that name that no record explains")
         }
-        let size = try spec.size.size(multipleOf: LVM.extentSize)
-        guard let group = groups.bestFit(size, mode: spec.parameters.mode) else {
-            throw groups.noRoom(for: spec, size: size)
+        guard let size = try groups.size(of: spec, in: group) else { throw groups.noRoom(for: spec) }
+        let tags = tags.tags(of: spec)
+        do {
+            try await lvm.createVolume(group: group, name: spec.id.rawValue, size: size, tags: tags)
+        } catch {
+            await reportAfterFailure()
+            throw DeviceError(error)
         }
         let volume = Volume(id: spec.id, size: size, location: group)
-        try await translating { () throws(LVMError) in
-            try await lvm.createVolume(group: group, name: spec.id.rawValue, size: size, tags: tags.tags(of: spec))
-        }
-        groups.add(volume, tags: tags.tags(of: spec))
+        groups.add(volume, tags: tags)
         return volume
     }
 
     private func remove(_ volume: Volume) async throws(DeviceError) {
         do {
             try await lvm.removeVolume(group: volume.location, name: volume.id.rawValue)
-            groups.remove(volume)
-        } catch  where error.code == .notFound {
-            try await report()
         } catch {
-            throw DeviceError(error)
+            await reportAfterFailure()
+            let isGone = groups.contains(volume.location) && groups.find(volume.id, in: volume.location).isEmpty
+            guard error.code == .notFound, isGone, !isStale else { throw DeviceError(error) }
+            return
         }
+        groups.remove(volume)
     }
 
     /// Takes a failed creation back, so that no device is left that no answer ever named.
@@ -144,24 +188,45 @@ extension LVMDeviceManager {
 // What the kernel and the devices say.
 extension LVMDeviceManager {
     private func refresh() async throws(DeviceError) {
-        // A change of ours is under way: what is known stays true until it ends, and its own report follows.
-        guard !changes.isHeld else { return }
-        guard !(await groups.areCurrent()) else { return }
+        if !isStale {
+            // A change of ours is under way: what is known stays true until it ends, and it sees to what follows.
+            guard !changes.isHeld else { return }
+            guard !(await groups.areCurrent()) else { return }
+        }
         try await changes.withLock { () throws(DeviceError) in try await refreshHoldingChanges() }
     }
 
     private func refreshHoldingChanges() async throws(DeviceError) {
-        guard !(await groups.areCurrent()) else { return }
-        logger.info("a volume group was changed by somebody else: taking a new report")
+        if !isStale {
+            guard !(await groups.areCurrent()) else { return }
+            logger.info("a volume group was changed by somebody else: taking a new report")
+        }
         try await report()
     }
 
+    private func reportAlone() async throws(DeviceError) {
+        try await changes.withLock { () throws(DeviceError) in try await report() }
+    }
+
+    /// A run of lvm that failed may have done its work all the same.
+    private func reportAfterFailure() async {
+        isStale = true
+        do {
+            try await report()
+        } catch {
+            logger.warning("no report after a failed run of lvm", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// The caller holds `changes`.
     private func report() async throws(DeviceError) {
         do {
             groups = PMEMGroups(reported: try await lvm.groups())
         } catch {
             throw DeviceError(error)
         }
+        // Of groups that are not there yet no sequence number tells.
+        isStale = groups.isEmpty
     }
 
     private func deviceStatus(group: String, volume: String) throws(DeviceError) -> DeviceStatus? {

@@ -8,6 +8,9 @@ struct PMEMGroups: Sendable {
     private struct Entry {
         var group: VolumeGroup
         let mode: NamespaceMode
+
+        /// LVM changes no group of which a physical volume is missing.
+        var isComplete: Bool { !group.physicalVolumes.contains(where: \.isMissing) }
     }
 
     private var entries: [String: Entry] = [:]
@@ -38,20 +41,23 @@ struct PMEMGroups: Sendable {
 
     func contains(_ group: String) -> Bool { entries[group] != nil }
 
-    func find(_ id: VolumeID) -> Volume? { find(name: id.rawValue) }
+    func logicalVolume(_ id: VolumeID, in group: String) -> LogicalVolume? {
+        entries[group]?.group.volume(id.rawValue)
+    }
 
-    func find(name: String) -> Volume? {
-        guard let id = VolumeID(name) else { return nil }
-        for (group, entry) in entries {
-            if let volume = entry.group.volume(name) { return Volume(id: id, size: volume.size, location: group) }
+    /// The volumes of that id, in one group or in all.
+    func find(_ id: VolumeID, in location: String?) -> [Volume] {
+        entries.values.filter { location == nil || $0.group.name == location }.compactMap { entry in
+            logicalVolume(id, in: entry.group.name).map {
+                Volume(id: id, size: $0.size, location: entry.group.name)
+            }
         }
-        return nil
     }
 
     func capacity(mode: NamespaceMode) -> Capacity {
         var capacity = Capacity()
         capacity.minimumVolumeSize = LVM.extentSize
-        for entry in entries.values where entry.mode == mode {
+        for entry in entries.values where entry.mode == mode && entry.isComplete {
             capacity.available += entry.group.free
             capacity.total += entry.group.size
             capacity.maximumVolumeSize = max(capacity.maximumVolumeSize, entry.group.free)
@@ -59,17 +65,33 @@ struct PMEMGroups: Sendable {
         return capacity
     }
 
-    /// The group with the least room that is enough, so that the largest possible volume stays possible.
-    func bestFit(_ size: UInt64, mode: NamespaceMode) -> String? {
-        entries.values.filter { $0.mode == mode && $0.group.free >= size }
-            .min { ($0.group.free, $0.group.name) < ($1.group.free, $1.group.name) }?.group.name
+    /// What the volume would take in that group, if it has room; a group of older make may have other extents.
+    func size(of spec: VolumeSpec, in group: String) throws(DeviceError) -> UInt64? {
+        guard let entry = entries[group], entry.isComplete else { return nil }
+        let size = try spec.size.size(multipleOf: max(entry.group.extentSize, 1))
+        return size <= entry.group.free ? size : nil
     }
 
-    func noRoom(for spec: VolumeSpec, size: UInt64) -> DeviceError {
+    /// The group with the least room that is enough, so that the largest possible volume stays possible.
+    ///
+    /// Throws `outOfRange` when no size of a group's extents lies within the limits.
+    func bestFit(_ spec: VolumeSpec) throws(DeviceError) -> String? {
+        var best: VolumeGroup?
+        for entry in entries.values where entry.mode == spec.parameters.mode {
+            guard try size(of: spec, in: entry.group.name) != nil else { continue }
+            guard let other = best, (other.free, other.name) < (entry.group.free, entry.group.name) else {
+                best = entry.group
+                continue
+            }
+        }
+        return best?.name
+    }
+
+    func noRoom(for spec: VolumeSpec) -> DeviceError {
         let largest = capacity(mode: spec.parameters.mode).maximumVolumeSize
         return DeviceError(
             .notEnoughSpace,
-            "volume \(spec.id): \(size) bytes asked for in mode \(spec.parameters.mode.rawValue), \(largest) free in the "
+            "volume \(spec.id): \(spec.size.required) bytes asked for in mode \(spec.parameters.mode.rawValue), \(largest) free in the "
                 + "group with the most room")
     }
 
@@ -77,10 +99,11 @@ struct PMEMGroups: Sendable {
     func rebuiltRecords(_ tags: VolumeTags) -> [VolumeRecord] {
         entries.values.flatMap { entry in
             entry.group.logicalVolumes.filter(tags.isOurs).compactMap { volume in
-                find(name: volume.name).map { found in
+                VolumeID(volume.name).map { id in
                     var parameters = VolumeParameters()
                     parameters.mode = entry.mode
                     parameters.eraseAfter = tags.eraseAfter(volume)
+                    let found = Volume(id: id, size: volume.size, location: entry.group.name)
                     return VolumeRecord(adopting: found, name: "", parameters: parameters)
                 }
             }

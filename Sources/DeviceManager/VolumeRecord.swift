@@ -45,17 +45,18 @@ package struct VolumeRecord: Sendable, Equatable, Codable {
     package var phase: Phase
     package var format: Format
     package var publication: Publication?
-    /// The volume group; nil until the device exists.
+    /// Where the device is or will be, a volume group; nil in a record taken over from pmem-csi until it was seen.
     package var location: String?
     /// Bytes from the start that DeleteVolume has overwritten so far.
     package var erased: UInt64
 
-    package init(spec: VolumeSpec, capabilities: [String]) {
+    package init(spec: VolumeSpec, capabilities: [String], location: String) {
         id = spec.id.rawValue
         name = spec.name
         size = spec.size.required
         parameters = spec.parameters
         self.capabilities = capabilities
+        self.location = location
         phase = .creating
         format = .never
         erased = 0

@@ -9,9 +9,9 @@ let volumeA = VolumeID(name: "a", node: "node-1")
 func crashRecord(_ phase: VolumeRecord.Phase, of name: String = "a", size: UInt64 = 8 << 20) -> VolumeRecord {
     let spec = VolumeSpec(
         id: VolumeID(name: name, node: "node-1"), name: name, size: SizeRange(required: size), parameters: .init())
-    var record = VolumeRecord(spec: spec, capabilities: ["mount ext4 SINGLE_NODE_WRITER"])
+    var record = VolumeRecord(
+        spec: spec, capabilities: ["mount ext4 SINGLE_NODE_WRITER"], location: "ndbus0region0fsdax")
     record.phase = phase
-    if phase != .creating { record.location = "ndbus0region0fsdax" }
     return record
 }
 

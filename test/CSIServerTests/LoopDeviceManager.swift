@@ -20,7 +20,9 @@ actor LoopDeviceManager: DeviceManager {
         return capacity
     }
 
-    func create(_ spec: VolumeSpec) async throws(DeviceError) -> Volume {
+    func place(_ spec: VolumeSpec) -> String { "" }
+
+    func create(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
         let size = try spec.size.size(multipleOf: InMemoryDeviceManager.unit)
         do {
             let device = try LoopDevice(size: size)
@@ -32,7 +34,13 @@ actor LoopDeviceManager: DeviceManager {
         }
     }
 
-    func delete(_ id: VolumeID, location: String?, erasure: Erasure?) async throws(DeviceError) {
+    func discard(_ id: VolumeID, location: String) async throws(DeviceError) {
+        try await delete(id, location: location, erasure: nil)
+    }
+
+    func checkUnused(_ id: VolumeID, location: String) {}
+
+    func delete(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError) {
         guard let path = devices[id]?.path else { return }
         try await blockingDevice {
             if try MountTable.isMountedAnywhere(BlockDevice(path: path).number()) {
@@ -46,12 +54,12 @@ actor LoopDeviceManager: DeviceManager {
         devices[id] = nil
     }
 
-    func volume(_ id: VolumeID) -> Volume? {
+    func volume(_ id: VolumeID, location: String?) -> Volume? {
         guard let device = devices[id], let size = sizes[id] else { return nil }
         return Volume(id: id, size: size, location: device.path)
     }
 
-    func volumes() -> [Volume] { devices.keys.sorted().compactMap(volume) }
+    func volumes() -> [Volume] { devices.keys.sorted().compactMap { volume($0, location: nil) } }
 
     func attach(_ id: VolumeID, location: String) throws(DeviceError) -> String {
         guard devices[id] != nil else { throw DeviceError(.notFound, "volume \(id) has no device") }

@@ -57,17 +57,45 @@ import Testing
         "the group with the least room that is enough is taken",
         arguments: [
             (1, "ndbus0region1fsdax"), (40 * mib, "ndbus0region1fsdax"), (40 * mib + 1, "ndbus0region0fsdax"),
-            (60 * mib, "ndbus0region0fsdax"), (60 * mib + 1, nil), (.max, nil),
+            (60 * mib, "ndbus0region0fsdax"), (60 * mib + 1, nil), (1 << 62, nil),
         ] as [(UInt64, String?)])
-    func bestFit(size: UInt64, expected: String?) {
+    func bestFit(size: UInt64, expected: String?) throws {
         let groups = PMEMGroups(reported: [
             group("ndbus0region0fsdax", tags: ["fsdax"], free: 60 * Self.mib),
             group("ndbus0region1fsdax", tags: ["fsdax"], free: 40 * Self.mib),
             group("ndbus0region0sector", tags: ["sector"], free: 199 * Self.mib),
         ])
-        #expect(groups.bestFit(size, mode: .fsdax) == expected)
-        let error = groups.noRoom(for: spec(size), size: size)
+        #expect(try groups.bestFit(spec(size)) == expected)
+        let error = groups.noRoom(for: spec(size))
         #expect(error.code == .notEnoughSpace && error.message.contains("\(60 * Self.mib)"))
+    }
+
+    @Test("a group of which a device is missing has no room")
+    func incomplete() throws {
+        let device = PhysicalVolume(device: "[unknown]", isMissing: true)
+        let groups = PMEMGroups(reported: [group("ndbus0region0fsdax", tags: ["fsdax"], devices: [device])])
+        #expect(try groups.bestFit(spec(1)) == nil)
+        #expect(groups.capacity(mode: .fsdax).available == 0)
+        #expect(groups.contains("ndbus0region0fsdax"))
+    }
+
+    @Test("the size is a multiple of the group's own extents")
+    func extents() throws {
+        let other = VolumeGroup(
+            name: "ndbus0region0fsdax", tags: ["fsdax"], size: 256 * Self.mib, free: 256 * Self.mib,
+            extentSize: 32 * Self.mib)
+        let groups = PMEMGroups(reported: [other])
+        #expect(try groups.size(of: spec(5 * Self.mib), in: other.name) == 32 * Self.mib)
+        #expect(try groups.size(of: spec(257 * Self.mib), in: other.name) == nil)
+    }
+
+    @Test("a volume that two groups have is found in each, not in either by chance")
+    func twice() {
+        let volume = LogicalVolume(name: Self.id.rawValue, size: 4)
+        let names = ["ndbus0region0fsdax", "ndbus0region1fsdax"]
+        let groups = PMEMGroups(reported: names.map { group($0, tags: ["fsdax"], volumes: [volume]) })
+        #expect(groups.find(Self.id, in: nil).count == 2)
+        for name in names { #expect(groups.find(Self.id, in: name).map(\.location) == [name]) }
     }
 
     @Test("own changes are counted without a report")
@@ -76,11 +104,11 @@ import Testing
         var groups = PMEMGroups(reported: [group(name, tags: ["fsdax"])])
         let volume = Volume(id: Self.id, size: 40 * Self.mib, location: name)
         groups.add(volume, tags: ["csi.driver=d"])
-        #expect(groups.find(Self.id) == volume)
+        #expect(groups.find(Self.id, in: nil) == [volume])
         #expect(groups.capacity(mode: .fsdax).available == 60 * Self.mib)
         #expect(groups.logicalVolumes.map(\.volume.tags) == [["csi.driver=d"]])
         groups.remove(volume)
-        #expect(groups.find(Self.id) == nil)
+        #expect(groups.find(Self.id, in: nil).isEmpty)
         #expect(groups.capacity(mode: .fsdax).available == 100 * Self.mib)
     }
 
@@ -95,8 +123,7 @@ import Testing
                 name: VolumeID(name: "c", node: "n").rawValue, size: 4, tags: ["csi.driver=d", "csi.eraseafter=false"]),
         ]
         let groups = PMEMGroups(reported: [group("ndbus0region0sector", tags: ["sector"], volumes: volumes)])
-        #expect(groups.find(name: "swap") == nil)
-        #expect(groups.find(other)?.size == 3)
+        #expect(groups.find(other, in: nil).map(\.size) == [3])
         let records = groups.rebuiltRecords(VolumeTags(driver: "d")).sorted { $0.size < $1.size }
         #expect(records.map(\.size) == [2, 4])
         #expect(records.map(\.parameters.eraseAfter) == [true, false])

@@ -6,7 +6,7 @@ package import DeviceManager
 /// It promises what `DeviceManager` does, except where the test asks for a failure or a pause at a named point.
 package actor InMemoryDeviceManager: DeviceManager {
     package enum Point: Sendable, Hashable {
-        case start, capacity, volume, volumes, attach
+        case start, capacity, volume, volumes, attach, unused
         /// Before the device exists, and after.
         case create, created
         /// Before anything is done, after each erased piece, and when the device is gone.
@@ -71,20 +71,31 @@ extension InMemoryDeviceManager {
         return capacity
     }
 
-    package func create(_ spec: VolumeSpec) async throws(DeviceError) -> Volume {
-        try await pass(.create)
-        guard devices[spec.id] == nil else { throw DeviceError(.alreadyExists, "volume \(spec.id) exists") }
+    package func place(_ spec: VolumeSpec) async throws(DeviceError) -> String {
         let size = try spec.size.size(multipleOf: Self.unit)
         guard size <= free else {
             throw DeviceError(.notEnoughSpace, "volume \(spec.id): \(size) bytes asked for, \(free) free")
         }
+        return location
+    }
+
+    package func create(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
+        try await pass(.create)
+        guard devices[spec.id] == nil else { throw DeviceError(.alreadyExists, "volume \(spec.id) exists") }
+        let size = try spec.size.size(multipleOf: Self.unit)
         let volume = Volume(id: spec.id, size: size, location: location)
         devices[spec.id] = volume
         try await pass(.created)
         return volume
     }
 
-    package func delete(_ id: VolumeID, location: String?, erasure: Erasure?) async throws(DeviceError) {
+    package func discard(_ id: VolumeID, location: String) async throws(DeviceError) {
+        try await delete(id, location: location, erasure: nil)
+    }
+
+    package func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError) { try await pass(.unused) }
+
+    package func delete(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError) {
         try await pass(.delete)
         guard let volume = devices[id] else { return }
         if let erasure { try await erase(volume, erasure) }
@@ -104,7 +115,7 @@ extension InMemoryDeviceManager {
         }
     }
 
-    package func volume(_ id: VolumeID) async throws(DeviceError) -> Volume? {
+    package func volume(_ id: VolumeID, location: String?) async throws(DeviceError) -> Volume? {
         try await pass(.volume)
         return devices[id]
     }

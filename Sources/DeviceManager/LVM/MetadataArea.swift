@@ -70,7 +70,11 @@ struct MetadataArea: Equatable {
         guard let text else { return nil }
         let length = min(text.upperBound - text.lowerBound, UInt64(Self.headLength))
         let straight = min(length, size - text.lowerBound)
-        var bytes = try file.read(at: start + text.lowerBound, count: Int(straight)).bytes
+        let (place, overflow) = start.addingReportingOverflow(text.lowerBound)
+        guard !overflow else {
+            throw LVMError(.malformed, "the metadata area of \(file.device) points beyond any device")
+        }
+        var bytes = try file.read(at: place, count: Int(straight)).bytes
         if straight < length {
             bytes += try file.read(at: start + UInt64(Self.sector), count: Int(length - straight)).bytes
         }

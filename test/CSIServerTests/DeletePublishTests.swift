@@ -64,6 +64,33 @@ struct DeleteVolumeTests {
         }
     }
 
+    @Test("a volume in use is not even recorded as being deleted: a crash then would carry it out")
+    func inUseIsAskedFirst() async throws {
+        try await withDriver { driver, manager in
+            let id = try await driver.create("a").volumeID
+            await manager.fail(at: .unused, DeviceError(.inUse, "volume is open"))
+            let pause = await manager.pause(at: .unused)
+            async let call: Void = expect(.failedPrecondition, "open") { try await driver.delete(id) }
+            await pause.waitUntilReached()
+            #expect(driver.records.all.map(\.phase) == [.ready])
+            pause.release()
+            await call
+            #expect(await manager.passed[.delete] == nil)
+        }
+    }
+
+    @Test("one that is opened while it is erased does not go back to being ready")
+    func openedDuringErasure() async throws {
+        try await withDriver { driver, manager in
+            let id = try await driver.create("a", size: 8 * mib).volumeID
+            await manager.fail(at: .erased, DeviceError(.inUse, "volume is open"))
+            await expect(.failedPrecondition, "open") { try await driver.delete(id) }
+            #expect(driver.records.all.map(\.phase) == [.deleting])
+            try await driver.delete(id)
+            #expect(driver.records.all.isEmpty)
+        }
+    }
+
     @Test("eraseafter decides whether a volume is overwritten", arguments: [true, false])
     func erasure(isOn: Bool) async throws {
         try await withDriver { driver, manager in

@@ -145,6 +145,28 @@ struct StagingTests {
         }
     }
 
+    @Test("what ControllerPublishVolume gave read-only is read-only on the node, whatever NodePublishVolume says")
+    func readOnlyByController() async throws {
+        try await withRealVolume { volume, _ in
+            try await volume.driver.publish(volume.id, readOnly: true)
+            try await volume.stage()
+            for _ in 0..<2 { try await volume.publish(readOnly: false) }
+            let failure = #expect(throws: SystemFailure.self) { try write([1], to: "\(volume.target)/file") }
+            #expect(failure?.number == EROFS)
+        }
+    }
+
+    @Test("a volume that is staged read-only can be published twice")
+    func stagedReadOnly() async throws {
+        try await withRealVolume { volume, _ in
+            try await volume.stage()
+            try await volume.unstage()
+            try await volume.stage(.mount(flags: ["ro"]))
+            for _ in 0..<2 { try await volume.publish(.mount(flags: ["ro"])) }
+            #expect(try volume.mountPoints() == [volume.staging, volume.target])
+        }
+    }
+
     @Test("publishing at the same place in another way is ALREADY_EXISTS", arguments: [true, false])
     func otherReadOnly(first: Bool) async throws {
         try await withRealVolume { volume, _ in

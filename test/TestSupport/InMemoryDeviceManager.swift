@@ -9,8 +9,8 @@ package actor InMemoryDeviceManager: DeviceManager {
         case start, capacity, volume, volumes, attach, unused
         /// Before the device exists, and after.
         case create, created
-        /// Before anything is done, after each erased piece, and when the device is gone.
-        case delete, erasing, deleted
+        /// Before anything is done, after each erased piece, after all of them, and when the device is gone.
+        case delete, erasing, erased, deleted
     }
 
     package static let unit: UInt64 = 4 << 20
@@ -98,7 +98,10 @@ extension InMemoryDeviceManager {
     package func delete(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError) {
         try await pass(.delete)
         guard let volume = devices[id] else { return }
-        if let erasure { try await erase(volume, erasure) }
+        if let erasure {
+            try await erase(volume, erasure)
+            try await pass(.erased)
+        }
         devices[id] = nil
         try await pass(.deleted)
     }

@@ -1,12 +1,14 @@
 # The targets that matter are listed by "make help".
 .DEFAULT_GOAL := all
+.NOTPARALLEL:
 SHELL := /bin/bash -o pipefail
-.PHONY: all demo test test-full sanitized lab lab-shell sanity check format protos clean help packages lab-packages debug
+.PHONY: all demo test test-full lab lab-shell sanity check format protos clean help packages lab-packages debug
 
 PROGRAMS := pmem-ns-init pmem-vgm pmem-csi-driver
 DEBUG_PROGRAMS := $(PROGRAMS) csictl lab-guest
-SWIFT_FILES := $(shell git ls-files '*.swift' 2>/dev/null | grep -v 'Sources/CSIServer/Proto/')
+SWIFT_FILES := $(shell find Package.swift Sources test util -name '*.swift' -not -path '*/Proto/*')
 PROTO := Sources/CSIServer/Proto
+GENERATED ?= $(PROTO)
 SUITE ?= lvm
 
 ## all: builds the three programs for release into _output/
@@ -25,15 +27,11 @@ demo: lab-packages debug
 ## test: builds for debug, runs the tests here and the lab's suites in a guest, one short boot each
 test: lab-packages debug
 	swift build --product pmem-csiPackageTests
-	swift test --skip-build
+	timeout -k 10 900 swift test --skip-build
 	test/lab/run lvm --quick
 
-## test-full: SUITE=lvm: the whole suite, reboots and kill points; SUITE=thread, address: the tests with that sanitizer
-test-full: $(if $(filter thread address,$(SUITE)),sanitized,lab)
-
-sanitized: packages
-	swift build --sanitize=$(SUITE) --scratch-path .build/$(SUITE) --product pmem-csiPackageTests
-	swift test --sanitize=$(SUITE) --scratch-path .build/$(SUITE) --skip-build
+## test-full: SUITE=lvm: the whole suite, reboots and kill points included
+test-full: lab
 
 ## lab: SUITE=lvm: boots the guest and runs a suite in it, all of it
 lab: lab-packages debug
@@ -44,15 +42,17 @@ lab-shell: lab-packages
 	test/lab/shell
 
 ## sanity: runs the csi-sanity on the PATH against the driver in the guest
-sanity: lab-packages debug
+sanity: lab-packages
+	@command -v csi-sanity > /dev/null || { echo "there is no csi-sanity on the PATH"; exit 1; }
+	@$(MAKE) debug
 	LAB_TIMEOUT=900 test/lab/boot sanity -- test/lab/sanity "$$(command -v csi-sanity)"
 
 ## check: formatting, generated code and house rules
 check: packages
 	swift format lint --strict $(SWIFT_FILES)
 	! grep -nE '^ *((public|package|internal|private|@testable) )*import Foundation$$' $(SWIFT_FILES)
-	$(MAKE) protos
-	git diff --exit-code -- $(PROTO)
+	$(MAKE) protos GENERATED=.build/protos
+	diff -r -x csi.proto .build/protos $(PROTO)
 
 ## format: formats the Swift files in place
 format:
@@ -62,10 +62,11 @@ format:
 protos: packages
 	swift build --product protoc-gen-swift
 	swift build --product protoc-gen-grpc-swift-2
+	@mkdir -p $(GENERATED)
 	protoc --plugin=.build/debug/protoc-gen-swift --plugin=.build/debug/protoc-gen-grpc-swift-2 \
 	    -I $(PROTO) -I .build/checkouts/swift-protobuf/Sources/protobuf/protobuf/src \
-	    --swift_out=$(PROTO) --swift_opt=Visibility=Package,FileNaming=DropPath \
-	    --grpc-swift-2_out=$(PROTO) --grpc-swift-2_opt=Visibility=Package,FileNaming=DropPath csi.proto
+	    --swift_out=$(GENERATED) --swift_opt=Visibility=Package,FileNaming=DropPath \
+	    --grpc-swift-2_out=$(GENERATED) --grpc-swift-2_opt=Visibility=Package,FileNaming=DropPath csi.proto
 
 ## clean: removes what was built
 clean:

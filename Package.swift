@@ -92,13 +92,13 @@ let package = Package(
             name: "DeviceManager", dependencies: ["LVM", "Host", crypto, logging, metrics],
             exclude: ["CNdctl", "CBlkid", "CDevmapper", "CLinux", "Ndctl", "LVM", "Host"], swiftSettings: settings),
         .target(
-            name: "LVM", dependencies: ["CDevmapper", "Host", logging, metrics, subprocess, system],
+            name: "LVM", dependencies: ["CDevmapper", logging, metrics, subprocess, system],
             path: "Sources/DeviceManager/LVM", swiftSettings: settings),
         .target(
-            name: "Ndctl", dependencies: ["CNdctl", logging], path: "Sources/DeviceManager/Ndctl",
+            name: "Ndctl", dependencies: ["CNdctl"], path: "Sources/DeviceManager/Ndctl",
             swiftSettings: settings),
         .target(
-            name: "Host", dependencies: ["CBlkid", "CLinux", logging, nioPosix, subprocess, system],
+            name: "Host", dependencies: ["CBlkid", "CLinux", nioPosix, subprocess, system],
             path: "Sources/DeviceManager/Host", swiftSettings: settings),
         .systemLibrary(
             name: "CNdctl", path: "Sources/DeviceManager/CNdctl", pkgConfig: "libndctl",
@@ -113,8 +113,7 @@ let package = Package(
 
         // Tests.
         .target(
-            name: "TestSupport",
-            dependencies: ["CSIProto", "CSIServer", "DeviceManager", "Registry", grpcCore, logging],
+            name: "TestSupport", dependencies: ["DeviceManager", logging],
             path: "test/TestSupport", swiftSettings: settings),
         .testTarget(
             name: "PlanTests",
@@ -139,9 +138,7 @@ let package = Package(
             path: "test/RegistryTests", swiftSettings: settings),
         .executableTarget(
             name: "lab-guest",
-            dependencies: [
-                "CSIProto", "Registry", "Host", "LVM", "Ndctl", argumentParser, grpcCore, logging, protobuf,
-            ],
+            dependencies: ["CSIProto", "LVM", "Registry", argumentParser, grpcCore, logging, protobuf],
             path: "test/lab/guest", swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -69,3 +69,8 @@ package func blockingDevice<Result: Sendable>(
         throw DeviceError(.failed, "interrupted", cause: error)
     }
 }
+
+/// Waits, even when the caller is cancelled: a loop that polls the kernel must not turn into one that spins.
+func pause(_ duration: Duration) async {
+    await Task { try? await Task.sleep(for: duration) }.value
+}

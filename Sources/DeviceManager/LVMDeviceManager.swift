@@ -246,7 +246,7 @@ extension LVMDeviceManager {
                 throw DeviceError(.inUse, "volume \(volume.id) is mounted; unmount it first, its data is untouched")
             }
             if status.openCount == 0 { return }
-            if attempt < 20 { try? await Task.sleep(for: .milliseconds(100)) }
+            if attempt < 20 { await pause(.milliseconds(100)) }
         }
         throw DeviceError(.inUse, "volume \(volume.id) is open in some process; close it first, its data is untouched")
     }

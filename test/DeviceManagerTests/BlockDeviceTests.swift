@@ -30,7 +30,7 @@ private let mib: UInt64 = 1 << 20
     }
 }
 
-@Suite(.enabled(if: isRoot, "needs root for loop devices")) struct BlockDeviceTests {
+@Suite(.enabled(if: isRoot, "needs root for loop devices"), .timeLimit(.minutes(2))) struct BlockDeviceTests {
     @Test func `size and number are the kernel's`() async throws {
         try await LoopDevice.with(size: 3 * mib + 4096) { path in
             let size = try BlockDevice(path: path).size()

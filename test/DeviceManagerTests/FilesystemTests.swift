@@ -19,7 +19,7 @@ private let mib: UInt64 = 1 << 20
     }
 }
 
-@Suite(.enabled(if: isRoot, "needs root for loop devices")) struct FilesystemTests {
+@Suite(.enabled(if: isRoot, "needs root for loop devices"), .timeLimit(.minutes(2))) struct FilesystemTests {
     @Test(
         "a made file system is recognised, and mounts with blocks of 4 KiB",
         arguments: [

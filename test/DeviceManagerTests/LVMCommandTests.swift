@@ -7,18 +7,17 @@ import Testing
 
 /// The real `lvm` on loop devices, which are all that it may see. Metadata only, because this runs on kernels without
 /// device-mapper too.
-@Suite(.enabled(if: getuid() == 0), .serialized) struct LVMCommandTests {
+@Suite(.enabled(if: getuid() == 0), .serialized, .timeLimit(.minutes(2))) struct LVMCommandTests {
     private let devices: [LoopDevice]
-    private let locks: URL
+    private let locks: TemporaryDirectory
     private let lvm: LVM
 
     init() throws {
         devices = try (0..<2).map { _ in try LoopDevice(size: 256 << 20) }
-        locks = FileManager.default.temporaryDirectory.appending(path: "lvm-\(UUID())")
-        try FileManager.default.createDirectory(at: locks, withIntermediateDirectories: true)
+        locks = try TemporaryDirectory()
         var settings = LVM.Settings()
         settings.devices = devices.map(\.path)
-        settings.lockDirectory = locks.path
+        settings.lockDirectory = locks.url.path
         settings.deviceMapper = false
         lvm = LVM(settings: settings)
     }

@@ -4,9 +4,13 @@ import Testing
 @testable import LVM
 
 /// How a run ends that lvm does not end itself: programs that hang or chatter in lvm's place.
-@Suite struct LVMRunTests {
+@Suite(.timeLimit(.minutes(2))) struct LVMRunTests {
+    private let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
     private func lvm(_ script: String, timeout: Duration = .milliseconds(200)) throws -> LVM {
-        let file = FileManager.default.temporaryDirectory.appending(path: "lvm-\(UUID())")
+        let file = directory.url.appending(path: "lvm-\(UUID())")
         try Data("#!/bin/sh\n\(script)\n".utf8).write(to: file)
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
         var settings = LVM.Settings()
@@ -56,7 +60,7 @@ import Testing
     }
 
     @Test func `a cancelled caller leaves the run to its end`() async throws {
-        let done = FileManager.default.temporaryDirectory.appending(path: "done-\(UUID())")
+        let done = directory.url.appending(path: "done")
         let lvm = try lvm("sleep 0.2; touch \(done.path)", timeout: .seconds(60))
         let caller = Task { try await lvm.run(["lvcreate"]) }
         caller.cancel()

@@ -23,6 +23,19 @@ private func remove(_ directory: String) {
     if let command = popen("rm -rf --one-file-system \(directory)", "r") { pclose(command) }
 }
 
+/// Tries again while a mount is busy: a program that another test just forked holds the files of this one until its
+/// exec. The suites' time limits end what never becomes free.
+func whileBusy(_ body: () throws -> Void) async throws {
+    while true {
+        do {
+            return try body()
+        } catch let error as HostError where error.code == .busy {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+    }
+}
+
 /// Writes bytes to a file or device at an offset.
 func write(_ bytes: [UInt8], to path: String, at offset: UInt64 = 0) throws {
     let file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)

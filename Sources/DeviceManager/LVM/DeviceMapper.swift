@@ -9,7 +9,6 @@ package struct DeviceStatus: Sendable, Equatable {
     package let major: UInt32
     package let minor: UInt32
     package let isReadOnly: Bool
-    package let isSuspended: Bool
     package let size: UInt64
 }
 
@@ -119,7 +118,7 @@ package enum DeviceMapper {
         guard info.exists == 1 else { return nil }
         return DeviceStatus(
             openCount: Int(info.open_count), major: info.major, minor: info.minor, isReadOnly: info.read_only == 1,
-            isSuspended: info.suspended == 1, size: sectors(task) * 512)
+            size: sectors(task) * 512)
     }
 
     private static func sectors(_ task: OpaquePointer) -> UInt64 {

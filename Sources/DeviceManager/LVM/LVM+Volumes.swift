@@ -30,8 +30,4 @@ extension LVM {
     package func activate(group: String, volume: String) async throws(LVMError) {
         try await run(["lvchange", "-ay", "\(group)/\(volume)"])
     }
-
-    package func deactivate(group: String, volume: String) async throws(LVMError) {
-        try await run(["lvchange", "-an", "\(group)/\(volume)"])
-    }
 }

@@ -31,22 +31,16 @@ package struct CallLog: ServerInterceptor {
     ) async throws -> StreamingServerResponse<Output> {
         let id = CurrentCall.makeRequestID()
         let entry = entry(id: id, context: context)
-        let deadline = CurrentCall.deadline(of: request.metadata, from: entry.start)
         let logged = StreamingServerRequest(
             metadata: request.metadata, messages: RPCAsyncSequence(wrapping: request.messages.map(entry.received)))
         let end = CallEnd(report: entry.ended)
         return await end.watching {
-            var response = try await CurrentCall.$requestID.withValue(id) {
-                try await CurrentCall.$deadline.withValue(deadline) { try await next(logged, context) }
-            }
+            var response = try await CurrentCall.$requestID.withValue(id) { try await next(logged, context) }
             if case .success(let contents) = response.accepted {
                 response = StreamingServerResponse(metadata: contents.metadata) { writer in
                     // A streaming method does its work here, not in `next`.
                     try await CurrentCall.$requestID.withValue(id) {
-                        try await CurrentCall.$deadline.withValue(deadline) {
-                            try await contents.producer(
-                                RPCWriter(wrapping: LoggingWriter(base: writer, log: entry.sent)))
-                        }
+                        try await contents.producer(RPCWriter(wrapping: LoggingWriter(base: writer, log: entry.sent)))
                     }
                 }
             }

@@ -70,6 +70,8 @@ enum CrashSteps {
     private static func killCreation(_ lab: Lab, after delay: Int) async throws -> String {
         let spec = VolumeSpec(name: "pvc-cut-creation")
         let cut = try await killed(lab, after: delay) { _ = try await Volume.create(spec) }
+        // So early that no machine has ended lvcreate: a kill that always came too late would prove nothing.
+        try check(delay > 50 || cut.hasPrefix("cut off"), "not killed in the middle: \(cut)")
         try await settled(lab)
         let left = try await lab.checkNothingLeaked()
         let volume = try await Volume.create(spec)

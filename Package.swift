@@ -132,8 +132,8 @@ let package = Package(
         .testTarget(
             name: "RegistryTests",
             dependencies: [
-                "pmem-csi-driver", "csictl", "CSIProto", "Registry", grpcCore, lifecycle, logging, metrics, nioCore,
-                nioPosix, protobuf,
+                "pmem-csi-driver", "csictl", "CSIProto", "Registry", "TestSupport", grpcCore, lifecycle, logging,
+                metrics, nioCore, nioPosix, protobuf,
             ],
             path: "test/RegistryTests", swiftSettings: settings),
         .executableTarget(

@@ -17,7 +17,7 @@ import Testing
         locks = try TemporaryDirectory()
         var settings = LVM.Settings()
         settings.devices = devices.map(\.path)
-        settings.lockDirectory = locks.url.path
+        settings.lockDirectory = locks.path
         settings.deviceMapper = false
         lvm = LVM(settings: settings)
     }

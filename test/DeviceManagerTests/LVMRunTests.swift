@@ -1,4 +1,5 @@
 import FoundationEssentials
+import TestSupport
 import Testing
 
 @testable import LVM
@@ -10,7 +11,7 @@ import Testing
     init() throws { directory = try TemporaryDirectory() }
 
     private func lvm(_ script: String, timeout: Duration = .milliseconds(200)) throws -> LVM {
-        let file = directory.url.appending(path: "lvm-\(UUID())")
+        let file = URL(filePath: "\(directory.path)/lvm-\(UUID())")
         try Data("#!/bin/sh\n\(script)\n".utf8).write(to: file)
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
         var settings = LVM.Settings()
@@ -60,7 +61,7 @@ import Testing
     }
 
     @Test func `a cancelled caller leaves the run to its end`() async throws {
-        let done = directory.url.appending(path: "done")
+        let done = URL(filePath: "\(directory.path)/done")
         let lvm = try lvm("sleep 0.2; touch \(done.path)", timeout: .seconds(60))
         let caller = Task { try await lvm.run(["lvcreate"]) }
         caller.cancel()

@@ -1,5 +1,6 @@
 import GRPCCore
 import Registry
+import TestSupport
 import Testing
 
 @testable import csictl

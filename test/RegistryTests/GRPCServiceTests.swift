@@ -5,6 +5,7 @@ import Registry
 import ServiceLifecycle
 import SwiftProtobuf
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("GRPCService", .timeLimit(.minutes(1)))

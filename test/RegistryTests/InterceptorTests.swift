@@ -3,6 +3,7 @@ import GRPCCore
 import Logging
 import Registry
 import SwiftProtobuf
+import TestSupport
 import Testing
 
 @testable import pmem_csi_driver

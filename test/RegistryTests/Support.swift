@@ -5,23 +5,9 @@ import Logging
 import Registry
 import ServiceLifecycle
 import SwiftProtobuf
-import Synchronization
+import TestSupport
 
-/// A new directory that is removed with its plain files when the owner goes.
-final class TemporaryDirectory: Sendable {
-    let path: String
-
-    init() throws {
-        var template = Array("/tmp/registry-tests.XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw RPCError(code: .internalError, message: "mkdtemp") }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    deinit {
-        for name in ["a.sock", "file"] { unlink("\(path)/\(name)") }
-        rmdir(path)
-    }
-
+extension TemporaryDirectory {
     func socket() throws -> Endpoint { try Endpoint(unix: "\(path)/a.sock") }
 }
 
@@ -48,39 +34,6 @@ struct TestIdentity: Csi_V1_Identity.SimpleServiceProtocol {
     func probe(request: Csi_V1_ProbeRequest, context: ServerContext) async throws -> Csi_V1_ProbeResponse {
         try await probe()
         return .with { $0.ready = .with { $0.value = true } }
-    }
-}
-
-/// Keeps every record as one line of text.
-final class LogRecorder: Sendable {
-    private let recorded = Mutex<[String]>([])
-
-    var lines: [String] { recorded.withLock { $0 } }
-
-    func logger(_ level: Logger.Level) -> Logger {
-        Logger(label: "test") { _ in Handler(recorder: self, logLevel: level) }
-    }
-
-    private struct Handler: LogHandler {
-        let recorder: LogRecorder
-        var metadata: Logger.Metadata = [:]
-        var logLevel: Logger.Level
-
-        init(recorder: LogRecorder, logLevel: Logger.Level) {
-            self.recorder = recorder
-            self.logLevel = logLevel
-        }
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) {
-            let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
-            let text = all.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
-            recorder.recorded.withLock { $0.append("\(event.level) \(event.message) \(text)") }
-        }
     }
 }
 

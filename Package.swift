@@ -113,7 +113,7 @@ let package = Package(
 
         // Tests.
         .target(
-            name: "TestSupport", dependencies: ["DeviceManager", logging],
+            name: "TestSupport", dependencies: ["DeviceManager", "Host", logging],
             path: "test/TestSupport", swiftSettings: settings),
         .testTarget(
             name: "PlanTests",

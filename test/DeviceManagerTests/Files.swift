@@ -1,28 +1,6 @@
 import Glibc
 import Host
 
-/// Tests of real devices need root; without it they are reported as skipped.
-let isRoot = getuid() == 0
-
-/// Passes the path of a new directory. Whatever is mounted in it and everything that lies there is gone afterwards,
-/// also when the body throws.
-func withDirectory<Result>(_ body: (String) async throws -> Result) async throws -> Result {
-    var template = Array("/var/tmp/mount-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw HostError(.failed, "mkdtemp: errno \(errno)") }
-    let path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-    defer { remove(path) }
-    return try await body(path)
-}
-
-private func remove(_ directory: String) {
-    let table = try? MountTable.current()
-    for mount in table?.mounts.reversed() ?? [] where mount.mountPoint.hasPrefix(directory + "/") {
-        try? Mounter.unmount(mount.mountPoint)
-    }
-    // On one file system only: a mount that is left is not emptied.
-    if let command = popen("rm -rf --one-file-system \(directory)", "r") { pclose(command) }
-}
-
 /// Tries again while a mount is busy: a program that another test just forked holds the files of this one until its
 /// exec. The suites' time limits end what never becomes free.
 func whileBusy(_ body: () throws -> Void) async throws {

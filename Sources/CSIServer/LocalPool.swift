@@ -1,4 +1,5 @@
 package import DeviceManager
+import FoundationEssentials
 package import Logging
 import Synchronization
 
@@ -78,7 +79,8 @@ extension LocalPool {
 
     private func make(_ spec: VolumeSpec, _ capabilities: [String], attempts: Int) async throws -> VolumeRecord {
         let location = try await manager.place(spec)
-        var record = VolumeRecord(spec: spec, capabilities: capabilities, location: location)
+        var record = VolumeRecord(
+            spec: spec, capabilities: capabilities, location: location, created: Date().timeIntervalSince1970)
         try await save(record)
         do {
             let volume = try await manager.create(spec, at: location)

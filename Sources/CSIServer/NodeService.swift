@@ -132,9 +132,11 @@ extension NodeService {
     private func device(of text: String) async throws -> VolumeDevice? {
         guard let id = VolumeID(text) else { return nil }
         do {
-            return try pool.volume(id).flatMap { VolumeDevice(of: $0, in: pool.manager) }
-        } catch {
-            return try await pool.manager.volume(id, location: nil).map { VolumeDevice(of: $0, in: pool.manager) }
+            guard let record = try pool.volume(id) else { return nil }
+            return try await VolumeDevice(of: record, in: pool.manager)
+        } catch let error as DeviceError where error.code == .failedPrecondition {
+            guard let volume = try await pool.manager.volume(id, location: nil) else { return nil }
+            return try await VolumeDevice(of: volume, in: pool.manager)
         }
     }
 }

@@ -8,7 +8,7 @@ struct Publishing {
     let record: VolumeRecord
 
     func publish(from staging: String, to target: String, readOnly: Bool, _ capability: VolumeCapability) async throws {
-        guard let volume = VolumeDevice(of: record, in: pool.manager) else {
+        guard let volume = try await VolumeDevice(of: record, in: pool.manager) else {
             throw RequestError(.failedPrecondition, "volume \(record.id) has no device")
         }
         try await blockingDevice {

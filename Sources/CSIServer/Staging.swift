@@ -8,10 +8,11 @@ struct Staging {
 
     func stage(at path: String, _ capability: VolumeCapability) async throws {
         guard case .mount(let filesystem, let flags) = capability.access, let id = VolumeID(record.id),
-            let location = record.location, let volume = VolumeDevice(of: record, in: pool.manager)
+            let location = record.location
         else { throw RequestError(.failedPrecondition, "volume \(record.id) has no device") }
         let type = try FilesystemType(name: filesystem)
         let device = BlockDevice(path: try await pool.manager.attach(id, location: location))
+        guard let volume = try await VolumeDevice(of: record, in: pool.manager) else { return }
         let options = flags + daxOption(flags)
         let isDone = try await blockingDevice {
             try Self.isMounted(volume, at: path, type: type, options: options)
@@ -33,7 +34,7 @@ struct Staging {
     private func daxOption(_ flags: [String]) -> [String] {
         let words = flags.flatMap { $0.split(separator: ",") }
         let isAsked = words.contains { $0 == "dax" || $0.hasPrefix("dax=") }
-        return record.parameters.mode == .fsdax && !isAsked ? ["dax"] : []
+        return record.parameters.hasDAX && !isAsked ? ["dax"] : []
     }
 
     /// Whether the volume is mounted there as asked; anything else there is refused.

@@ -3,6 +3,9 @@
 /// Every call may come twice and may have been cut off anywhere before; none keeps anything that the backend does not.
 /// Callers hold the volume's place in the `OperationGate`.
 package protocol DeviceManager: Sendable {
+    /// What a volume has where its StorageClass says nothing.
+    nonisolated var defaultParameters: VolumeParameters { get }
+
     /// Looks at the backend and makes its volumes usable; called until it succeeds, before anything else.
     func start() async throws(DeviceError)
 
@@ -43,8 +46,58 @@ package protocol DeviceManager: Sendable {
     /// Makes the volume's block device usable and returns its path.
     func attach(_ id: VolumeID, location: String) async throws(DeviceError) -> String
 
-    /// Where the block device of a volume is or would be; asks nothing.
-    nonisolated func devicePath(_ id: VolumeID, location: String) -> String
+    /// Takes back what `attach` did once nothing uses the device any more; nothing attached is fine.
+    func detach(_ id: VolumeID, location: String) async throws(DeviceError)
+
+    /// The path of the volume's block device as it is attached now; nil when it is not.
+    func device(_ id: VolumeID, location: String) async throws(DeviceError) -> String?
+
+    /// Tells the backend, where it keeps a copy of them, parameters that were changed.
+    func update(_ id: VolumeID, location: String, parameters: VolumeParameters) async throws(DeviceError)
+}
+
+/// A device manager whose volumes can grow, while they are in use too.
+package protocol Expanding: DeviceManager {
+    /// Grows a volume, and its device where it is attached, to the smallest size in the range; one that is large enough
+    /// already stays as it is.
+    ///
+    /// `oldSize` is what it had before the first attempt. The last MiB of what was added reads as zeroes afterwards,
+    /// unless `isRaw`: its user may be writing there already. Throws `notEnoughSpace`, `outOfRange`.
+    func expand(
+        _ id: VolumeID, location: String, to size: SizeRange, from oldSize: UInt64, isRaw: Bool
+    ) async throws(DeviceError) -> Volume
+}
+
+/// A device manager that makes devices with the content of others: snapshots, restores and clones.
+package protocol Snapshotting: DeviceManager {
+    /// `create`, with the content that `source` has at one moment; neither depends on the other afterwards.
+    ///
+    /// Throws `failedPrecondition` (and harms nothing) when the source is in use in a way that does not allow it.
+    /// `progress` gets the bytes copied so far and answers whether to go on; `aborted` when not.
+    func copy(
+        _ source: CopySource, to spec: VolumeSpec, at location: String, progress: @escaping @Sendable (UInt64) -> Bool
+    ) async throws(DeviceError) -> Volume
+}
+
+/// What is copied, and how it is used at the moment; its place in the `OperationGate` is held too.
+package struct CopySource: Sendable {
+    package enum Use: Sendable {
+        case none
+        /// Its file system is mounted, and can be held still.
+        case mounted(Freeze)
+        /// Its user writes to the raw device, which cannot be held still.
+        case raw
+    }
+
+    package let volume: Volume
+    package let parameters: VolumeParameters
+    package let use: Use
+
+    package init(volume: Volume, parameters: VolumeParameters, use: Use) {
+        self.volume = volume
+        self.parameters = parameters
+        self.use = use
+    }
 }
 
 /// An overwriting that may be interrupted and resumed.

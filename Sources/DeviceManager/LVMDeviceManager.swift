@@ -25,6 +25,8 @@ package actor LVMDeviceManager: DeviceManager {
         groups = PMEMGroups(reported: [])
     }
 
+    package nonisolated var defaultParameters: VolumeParameters { VolumeParameters() }
+
     package func start() async throws(DeviceError) {
         // Fails early, with what to do, where the kernel has no device-mapper.
         _ = try deviceStatus(group: "pmem-csi", volume: "probe")
@@ -99,6 +101,10 @@ package actor LVMDeviceManager: DeviceManager {
         try await changes.withLock { () throws(DeviceError) in try await remove(volume) }
     }
 
+    package func update(_ id: VolumeID, location: String, parameters: VolumeParameters) async throws(DeviceError) {
+        try await changes.withLock { () throws(DeviceError) in try await retag(id, in: location, parameters) }
+    }
+
     package func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError) {
         try await checkUnused(Volume(id: id, size: 0, location: location))
     }
@@ -124,9 +130,12 @@ package actor LVMDeviceManager: DeviceManager {
         return try await volume(id, location: location)
     }
 
-    package nonisolated func devicePath(_ id: VolumeID, location: String) -> String {
+    package func device(_ id: VolumeID, location: String) -> String? {
         DeviceMapper.path(group: location, volume: id.rawValue)
     }
+
+    /// Logical volumes stay active: activating one takes a run of lvm.
+    package func detach(_ id: VolumeID, location: String) {}
 
     package func attach(_ id: VolumeID, location group: String) async throws(DeviceError) -> String {
         if try deviceStatus(group: group, volume: id.rawValue) == nil {
@@ -172,6 +181,24 @@ extension LVMDeviceManager {
             return
         }
         groups.remove(volume)
+    }
+
+    /// The tag of `eraseafter` is what `csictl adopt` reads, so it follows the record.
+    private func retag(_ id: VolumeID, in group: String, _ parameters: VolumeParameters) async throws(DeviceError) {
+        try await refreshHoldingChanges()
+        guard let volume = groups.logicalVolume(id, in: group) else {
+            throw DeviceError(.unavailable, "volume \(id): it is not in group \(group) now; bring its region back")
+        }
+        let wanted = tags.eraseAfter(parameters.eraseAfter)
+        let outdated = volume.tags.filter { $0.hasPrefix(VolumeTags.eraseKey) && $0 != wanted }
+        guard !outdated.isEmpty || !volume.tags.contains(wanted) else { return }
+        do {
+            try await lvm.changeTags(group: group, name: id.rawValue, add: [wanted], remove: outdated)
+        } catch {
+            await reportAfterFailure()
+            throw DeviceError(error)
+        }
+        groups.setTags(volume.tags.filter { !outdated.contains($0) } + [wanted], of: id, in: group)
     }
 
     /// Takes a failed creation back, so that no device is left that no answer ever named.

@@ -54,7 +54,7 @@ struct PMEMGroups: Sendable {
         }
     }
 
-    func capacity(mode: NamespaceMode) -> Capacity {
+    func capacity(mode: NamespaceMode?) -> Capacity {
         var capacity = Capacity()
         capacity.minimumVolumeSize = LVM.extentSize
         for entry in entries.values where entry.mode == mode && entry.isComplete {
@@ -91,7 +91,7 @@ struct PMEMGroups: Sendable {
         let largest = capacity(mode: spec.parameters.mode).maximumVolumeSize
         return DeviceError(
             .notEnoughSpace,
-            "volume \(spec.id): \(spec.size.required) bytes asked for in mode \(spec.parameters.mode.rawValue), \(largest) free in the "
+            "volume \(spec.id): \(spec.size.required) bytes asked for in mode \(spec.parameters.mode?.rawValue ?? ""), \(largest) free in the "
                 + "group with the most room")
     }
 
@@ -122,6 +122,14 @@ struct PMEMGroups: Sendable {
         entries[volume.location]?.group.logicalVolumes.removeAll { $0.name == volume.id.rawValue }
         entries[volume.location]?.group.free += volume.size
         entries[volume.location]?.group.sequenceNumber += 1
+    }
+
+    mutating func setTags(_ tags: [String], of id: VolumeID, in group: String) {
+        guard let index = entries[group]?.group.logicalVolumes.firstIndex(where: { $0.name == id.rawValue }) else {
+            return
+        }
+        entries[group]?.group.logicalVolumes[index].tags = tags
+        entries[group]?.group.sequenceNumber += 1
     }
 
     /// Whether every group's sequence number on its devices is the one that is known; no `lvm` is run for it.

@@ -35,12 +35,20 @@ package struct VolumeSpec: Sendable {
     package let name: String
     package let size: SizeRange
     package let parameters: VolumeParameters
+    package let kind: VolumeRecord.Kind
+    /// Whose content it begins with; nil for an empty one.
+    package let source: VolumeRecord.Source?
 
-    package init(id: VolumeID, name: String, size: SizeRange, parameters: VolumeParameters) {
+    package init(
+        id: VolumeID, name: String, size: SizeRange, parameters: VolumeParameters, kind: VolumeRecord.Kind = .volume,
+        source: VolumeRecord.Source? = nil
+    ) {
         self.id = id
         self.name = name
         self.size = size
         self.parameters = parameters
+        self.kind = kind
+        self.source = source
     }
 }
 
@@ -49,7 +57,7 @@ package struct Volume: Sendable, Equatable {
     package let id: VolumeID
     /// Usable bytes.
     package let size: UInt64
-    /// Where the backend keeps it: the name of a volume group.
+    /// Where the backend keeps it, such as the name of a volume group.
     package let location: String
 
     package init(id: VolumeID, size: UInt64, location: String) {

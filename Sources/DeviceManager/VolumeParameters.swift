@@ -4,19 +4,31 @@ package enum NamespaceMode: String, Sendable, CaseIterable, Codable {
     case sector
 }
 
+/// Whether a volume's space is set aside when it is made, or taken as it is written.
+package enum Provisioning: String, Sendable, CaseIterable, Codable {
+    case thick
+    case thin
+}
+
 /// The StorageClass parameters that a volume is made with, checked and with defaults applied.
 ///
 /// Unknown keys are refused by name, except those that Kubernetes adds itself
 /// (`csi.storage.k8s.io/*`, `storage.kubernetes.io/*`).
-package struct VolumeParameters: Sendable, Equatable, Codable {
-    package var mode: NamespaceMode = .fsdax
+package struct VolumeParameters: Sendable, Equatable {
+    /// Nil where there are no namespaces below the volumes, so that the parameter makes no sense.
+    package var mode: NamespaceMode? = .fsdax
+    package var provisioning = Provisioning.thick
     /// Whether DeleteVolume overwrites the volume with zeroes before its space is used again.
     package var eraseAfter = true
 
     package init() {}
 
     /// The second map wins over the first (CSI, CreateVolumeRequest.mutable_parameters).
-    package init(_ parameters: [String: String], mutable: [String: String] = [:]) throws(DeviceError) {
+    package init(
+        _ parameters: [String: String], mutable: [String: String] = [:],
+        defaults: VolumeParameters = VolumeParameters()
+    ) throws(DeviceError) {
+        self = defaults
         try apply(parameters)
         try apply(mutable)
     }
@@ -30,19 +42,37 @@ package struct VolumeParameters: Sendable, Equatable, Codable {
         }
         for (key, value) in parameters {
             switch key {
-            case "nsmode": mode = try Self.mode(value)
+            case "nsmode" where mode != nil: mode = try Self.mode(value)
+            case "provisioning": provisioning = try Self.provisioning(value)
             case "eraseafter", "eraseAfter": eraseAfter = try Self.boolean(value, key: key)
             case let key where Self.isKubernetes(key): continue
-            default:
-                throw DeviceError(
-                    .invalidArgument, "parameters: unknown key \"\(key)\"; the known ones are eraseafter and nsmode")
+            default: throw unknown(key)
             }
+        }
+        guard provisioning == .thick || parameters["nsmode"] != NamespaceMode.fsdax.rawValue else {
+            throw DeviceError(
+                .invalidArgument,
+                "parameters: nsmode fsdax and provisioning thin exclude each other, since thin volumes have no DAX")
         }
     }
 
+    /// Whether file systems on the volume are to be mounted with DAX.
+    package var hasDAX: Bool { mode == .fsdax && provisioning == .thick }
+
     /// What the volume context says of the parameters.
     package var context: [String: String] {
-        ["nsmode": mode.rawValue, "eraseafter": eraseAfter ? "true" : "false"]
+        var context = ["eraseafter": eraseAfter ? "true" : "false"]
+        if provisioning == .thin { context["provisioning"] = provisioning.rawValue }
+        context["nsmode"] = mode?.rawValue
+        return context
+    }
+
+    private func unknown(_ key: String) -> DeviceError {
+        let known = ["eraseafter", "provisioning"] + (mode == nil ? [] : ["nsmode"])
+        let reason = key == "nsmode" ? "there are no namespaces below these volumes" : "unknown key"
+        return DeviceError(
+            .invalidArgument,
+            "parameters: \(reason): \"\(key)\"; the known ones are \(known.sorted().joined(separator: ", "))")
     }
 
     private static func isKubernetes(_ key: String) -> Bool {
@@ -56,6 +86,13 @@ package struct VolumeParameters: Sendable, Equatable, Codable {
         return mode
     }
 
+    private static func provisioning(_ value: String) throws(DeviceError) -> Provisioning {
+        guard let provisioning = Provisioning(rawValue: value) else {
+            throw DeviceError(.invalidArgument, "parameters: provisioning is \"\(value)\"; it can be thick or thin")
+        }
+        return provisioning
+    }
+
     /// Go's spellings, as StorageClasses written for pmem-csi use them.
     private static func boolean(_ value: String, key: String) throws(DeviceError) -> Bool {
         switch value {
@@ -64,5 +101,19 @@ package struct VolumeParameters: Sendable, Equatable, Codable {
         default:
             throw DeviceError(.invalidArgument, "parameters: \(key) is \"\(value)\"; it can be true or false")
         }
+    }
+}
+
+/// Records written before a parameter was known have its default.
+extension VolumeParameters: Codable {
+    private enum CodingKeys: CodingKey {
+        case mode, provisioning, eraseAfter
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        mode = try values.decodeIfPresent(NamespaceMode.self, forKey: .mode)
+        provisioning = try values.decodeIfPresent(Provisioning.self, forKey: .provisioning) ?? .thick
+        eraseAfter = try values.decodeIfPresent(Bool.self, forKey: .eraseAfter) ?? true
     }
 }

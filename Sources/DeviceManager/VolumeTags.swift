@@ -11,12 +11,16 @@ struct VolumeTags: Sendable {
     func tags(of spec: VolumeSpec) -> [String] {
         [
             driver, "csi.name=\(VolumeID.hash(spec.name, digits: 32))",
-            "csi.eraseafter=\(spec.parameters.eraseAfter)",
+            eraseAfter(spec.parameters.eraseAfter),
         ]
     }
 
+    static let eraseKey = "csi.eraseafter="
+
+    func eraseAfter(_ value: Bool) -> String { "\(Self.eraseKey)\(value)" }
+
     /// On unless the tag says otherwise: erasing too much is slow, erasing too little leaks data.
-    func eraseAfter(_ volume: LogicalVolume) -> Bool { !volume.tags.contains("csi.eraseafter=false") }
+    func eraseAfter(_ volume: LogicalVolume) -> Bool { !volume.tags.contains(eraseAfter(false)) }
 
     func isOurs(_ volume: LogicalVolume) -> Bool { volume.tags.contains(driver) }
 }

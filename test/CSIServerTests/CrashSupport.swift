@@ -10,7 +10,7 @@ func crashRecord(_ phase: VolumeRecord.Phase, of name: String = "a", size: UInt6
     let spec = VolumeSpec(
         id: VolumeID(name: name, node: "node-1"), name: name, size: SizeRange(required: size), parameters: .init())
     var record = VolumeRecord(
-        spec: spec, capabilities: ["mount ext4 SINGLE_NODE_WRITER"], location: "ndbus0region0fsdax")
+        spec: spec, capabilities: ["mount ext4 SINGLE_NODE_WRITER"], location: "ndbus0region0fsdax", created: 0)
     record.phase = phase
     return record
 }

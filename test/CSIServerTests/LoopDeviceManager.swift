@@ -66,7 +66,13 @@ actor LoopDeviceManager: DeviceManager {
         return location
     }
 
-    nonisolated func devicePath(_ id: VolumeID, location: String) -> String { location }
+    func detach(_ id: VolumeID, location: String) {}
+
+    func device(_ id: VolumeID, location: String) -> String? { location }
+
+    func update(_ id: VolumeID, location: String, parameters: VolumeParameters) {}
+
+    nonisolated var defaultParameters: VolumeParameters { VolumeParameters() }
 }
 
 /// A volume of 16 MiB on a real device, and places to mount it.

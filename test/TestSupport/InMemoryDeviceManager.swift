@@ -130,8 +130,14 @@ extension InMemoryDeviceManager {
 
     package func attach(_ id: VolumeID, location: String) async throws(DeviceError) -> String {
         try await pass(.attach)
-        return devicePath(id, location: location)
+        return "/nonexistent/\(location)/\(id)"
     }
 
-    package nonisolated func devicePath(_ id: VolumeID, location: String) -> String { "/nonexistent/\(location)/\(id)" }
+    package func detach(_ id: VolumeID, location: String) {}
+
+    package func device(_ id: VolumeID, location: String) -> String? { "/nonexistent/\(location)/\(id)" }
+
+    package func update(_ id: VolumeID, location: String, parameters: VolumeParameters) {}
+
+    package nonisolated var defaultParameters: VolumeParameters { VolumeParameters() }
 }

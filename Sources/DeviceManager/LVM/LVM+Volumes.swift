@@ -22,6 +22,11 @@ extension LVM {
         try await run(["lvremove", "-f", "-y", "\(group)/\(name)"])
     }
 
+    package func changeTags(group: String, name: String, add: [String], remove: [String]) async throws(LVMError) {
+        let changes = remove.flatMap { ["--deltag", $0] } + add.flatMap { ["--addtag", $0] }
+        try await run(["lvchange"] + changes + ["\(group)/\(name)"])
+    }
+
     /// Activates every volume that carries the tag, in all groups. None is no error.
     package func activate(tag: String) async throws(LVMError) {
         try await run(["lvchange", "-ay", "@\(tag)"])

@@ -68,7 +68,7 @@ package struct LogicalVolume: Sendable, Equatable {
     package let name: String
     package let id: String
     package let size: UInt64
-    package let tags: [String]
+    package var tags: [String]
     package let isActive: Bool
     /// The thin pool of a thin volume.
     package let pool: String?

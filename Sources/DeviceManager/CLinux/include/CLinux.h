@@ -5,6 +5,7 @@
 /// header would clash with glibc's <sys/mount.h>.
 extern const unsigned long linux_BLKGETSIZE64, linux_BLKZEROOUT, linux_BLKROSET;
 extern const unsigned long linux_FS_IOC_FSGETXATTR, linux_FS_IOC_FSSETXATTR;
+extern const unsigned long linux_FIFREEZE, linux_FITHAW;
 extern const int linux_AT_EMPTY_PATH;
 
 /// struct fsxattr; linux.c checks the size.

@@ -2,26 +2,43 @@
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 SHELL := /bin/bash -o pipefail
-.PHONY: all demo test test-full lab lab-shell sanity check format protos clean help packages lab-packages debug
+.PHONY: all demo demo-keep demo-nvdimm test test-full lab lab-shell sanity check format protos clean help
+.PHONY: packages lab-packages demo-programs debug
 
 PROGRAMS := pmem-ns-init pmem-vgm pmem-csi-driver
 DEBUG_PROGRAMS := $(PROGRAMS) csictl lab-guest
 SWIFT_FILES := $(shell find Package.swift Sources test util -name '*.swift' -not -path '*/Proto/*')
-PROTO := Sources/CSIServer/Proto
-GENERATED ?= $(PROTO)
+PROTOS := Sources/CSIServer/Proto Sources/CSIServer/Progress/Proto
+GENERATED ?= .
 SUITE ?= lvm
+
+# A function to a section and no symbol exported, so that the linker can drop what is never called; relocations in a
+# tenth of the room; libstdc++ from .build/static. LLVM's linker, since the default one cannot pack relocations.
+LEAN := $(patsubst %,-Xswiftc %,-Osize -Xfrontend -function-sections -Xfrontend -internalize-at-link \
+            -use-ld=lld -L.build/static) \
+        $(foreach language,-Xcc -Xcxx,$(language) -ffunction-sections $(language) -fdata-sections) \
+        $(patsubst %,-Xlinker %,--no-export-dynamic -zpack-relative-relocs)
 
 ## all: builds the three programs for release into _output/
 all: packages
-	@mkdir -p _output
+	@mkdir -p _output .build/static
+	ln -sf "$$(clang++ -print-file-name=libstdc++.a)" .build/static/
 	for program in $(PROGRAMS); do \
-	    swift build -c release --static-swift-stdlib --product $$program && \
+	    swift build -c release --static-swift-stdlib $(LEAN) --product $$program && \
 	    install -s -m 755 .build/release/$$program _output/ || exit; \
 	done
 
-## demo: shows a volume's life on emulated NVDIMMs, step by step
-demo: lab-packages debug
-	util/demo
+## demo: shows on this machine what volumes made of files can do, step by step, and leaves nothing behind
+demo: demo-programs
+	@util/demo
+
+## demo-keep: the same, but leaves the driver running and says what to try next
+demo-keep: demo-programs
+	@util/demo --keep
+
+## demo-nvdimm: shows a volume's life on emulated NVDIMMs, in a guest
+demo-nvdimm: lab-packages debug
+	util/demo-nvdimm
 
 # The test bundle by name: a plain "swift build --build-tests" compiles protoc as well, which nothing here runs.
 ## test: builds for debug, runs the tests here and the lab's suites in a guest, one short boot each
@@ -52,21 +69,24 @@ check: packages
 	swift format lint --strict $(SWIFT_FILES)
 	! grep -nE '^ *((public|package|internal|private|@testable) )*import Foundation$$' $(SWIFT_FILES)
 	$(MAKE) protos GENERATED=.build/protos
-	diff -r -x csi.proto .build/protos $(PROTO)
+	for directory in $(PROTOS); do diff -r -x '*.proto' .build/protos/$$directory $$directory || exit; done
 
 ## format: formats the Swift files in place
 format:
 	swift format --in-place $(SWIFT_FILES)
 
-## protos: makes the Swift of the CSI protocol anew
+## protos: makes the Swift of the gRPC protocols anew
 protos: packages
 	swift build --product protoc-gen-swift
 	swift build --product protoc-gen-grpc-swift-2
-	@mkdir -p $(GENERATED)
-	protoc --plugin=.build/debug/protoc-gen-swift --plugin=.build/debug/protoc-gen-grpc-swift-2 \
-	    -I $(PROTO) -I .build/checkouts/swift-protobuf/Sources/protobuf/protobuf/src \
-	    --swift_out=$(GENERATED) --swift_opt=Visibility=Package,FileNaming=DropPath \
-	    --grpc-swift-2_out=$(GENERATED) --grpc-swift-2_opt=Visibility=Package,FileNaming=DropPath csi.proto
+	for directory in $(PROTOS); do \
+	    mkdir -p $(GENERATED)/$$directory && \
+	    protoc --plugin=.build/debug/protoc-gen-swift --plugin=.build/debug/protoc-gen-grpc-swift-2 \
+	        -I $$directory -I .build/checkouts/swift-protobuf/Sources/protobuf/protobuf/src \
+	        --swift_out=$(GENERATED)/$$directory --swift_opt=Visibility=Package,FileNaming=DropPath \
+	        --grpc-swift-2_out=$(GENERATED)/$$directory --grpc-swift-2_opt=Visibility=Package,FileNaming=DropPath \
+	        $$directory/*.proto || exit; \
+	done
 
 ## clean: removes what was built
 clean:
@@ -75,13 +95,18 @@ clean:
 ## help: lists these targets
 help:
 	@sed -n 's/^## \([a-z-]*\): /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
-	    printf '  make %-10s %s\n' "$$name" "$$text"; done
+	    printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 packages:
 	@util/install-packages
 
 lab-packages:
 	@util/install-packages lab
+
+demo-programs:
+	@util/install-packages demo
+	swift build --product pmem-csi-driver
+	swift build --product csictl
 
 debug:
 	for program in $(DEBUG_PROGRAMS); do swift build --product $$program || exit; done

@@ -57,14 +57,15 @@ let package = Package(
         .executableTarget(
             name: "pmem-csi-driver",
             dependencies: [
-                "CSIServer", "DeviceManager", "LVM", "Registry", "Program", argumentParser, lifecycle, logging, metrics,
-                nioCore, nioHTTP1, nioPosix, signals,
+                "CLinux", "CSIServer", "DeviceManager", "LVM", "Registry", "Program", argumentParser, lifecycle,
+                logging, metrics, nioCore, nioHTTP1, nioPosix, signals,
             ],
             exclude: ["Program"], swiftSettings: settings),
         .executableTarget(
             name: "csictl",
             dependencies: [
-                "CSIProto", "DeviceManager", "LVM", "Registry", grpcCore, grpcPosix, grpcProtobuf, logging, protobuf,
+                "CSIProto", "ProgressProto", "DeviceManager", "LVM", "Registry", grpcCore, grpcPosix, grpcProtobuf,
+                logging, protobuf,
             ],
             path: "util/csictl", swiftSettings: settings),
         .target(
@@ -75,12 +76,15 @@ let package = Package(
         .target(
             name: "CSIServer",
             dependencies: [
-                "CSIProto", "DeviceManager", "Host", grpcCore, lifecycle, logging, protobuf,
+                "CSIProto", "ProgressProto", "DeviceManager", "Host", grpcCore, lifecycle, logging, protobuf,
             ],
-            exclude: ["Proto"], swiftSettings: settings),
+            exclude: ["Proto", "Progress"], swiftSettings: settings),
         .target(
             name: "CSIProto", dependencies: [grpcCore, grpcProtobuf, protobuf], path: "Sources/CSIServer/Proto",
             exclude: ["csi.proto"]),
+        .target(
+            name: "ProgressProto", dependencies: [grpcCore, grpcProtobuf, protobuf],
+            path: "Sources/CSIServer/Progress/Proto", exclude: ["progress.proto"]),
 
         // Servers, clients and who may talk to whom.
         .target(
@@ -132,14 +136,18 @@ let package = Package(
         .testTarget(
             name: "RegistryTests",
             dependencies: [
-                "pmem-csi-driver", "csictl", "CSIProto", "Registry", "TestSupport", grpcCore, lifecycle, logging,
-                metrics, nioCore, nioPosix, protobuf,
+                "pmem-csi-driver", "csictl", "CSIProto", "CSIServer", "ProgressProto", "Registry",
+                "TestSupport", grpcCore, lifecycle, logging, metrics, nioCore, nioPosix, protobuf,
             ],
             path: "test/RegistryTests", swiftSettings: settings),
         .executableTarget(
             name: "lab-guest",
             dependencies: ["CSIProto", "LVM", "Registry", argumentParser, grpcCore, logging, protobuf],
             path: "test/lab/guest", swiftSettings: settings),
+        .executableTarget(
+            name: "csi-conformance",
+            dependencies: ["CSIProto", "Registry", argumentParser, grpcCore, grpcPosix, grpcProtobuf, protobuf],
+            path: "test/Conformance", exclude: ["run"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

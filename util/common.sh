@@ -1,5 +1,7 @@
-# Sourced by the scripts beside it: where the binaries are, and the client.
+# Sourced by the scripts beside it: where the driver and the binaries are, and the client.
 ROOT=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
+# The default of the programs, too.
+: "${CSI_ENDPOINT:=unix:///tmp/pmem-csi.sock}"
 
 # First directory of the list that has the given program.
 directory_of() {

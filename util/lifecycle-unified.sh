@@ -2,14 +2,13 @@
 # Takes one volume through its life on the driver at CSI_ENDPOINT and prints each call with its time.
 # Needs root, because it looks at the mounts, and the driver on this machine.
 #
-#   CSI_ENDPOINT  default: tcp://127.0.0.1:10000
+#   CSI_ENDPOINT  default: unix:///tmp/pmem-csi.sock
 #   NAME          the volume's name (default: lifecycle and this process's number)
 #   SIZE, FS, NSMODE, ERASE   default: 1Gi, ext4, fsdax, true
 set -o errexit -o nounset -o pipefail
 export LC_ALL=C
 . "$(dirname "$(readlink -f "$0")")/common.sh"
-: "${CSI_ENDPOINT:=tcp://127.0.0.1:10000}" "${NAME:=lifecycle-$$}" "${SIZE:=1Gi}" "${FS:=ext4}" "${NSMODE:=fsdax}"
-: "${ERASE:=true}"
+: "${NAME:=lifecycle-$$}" "${SIZE:=1Gi}" "${FS:=ext4}" "${NSMODE:=fsdax}" "${ERASE:=true}"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/lifecycle.XXXXXX")
 staging=$work/staging target=$work/target

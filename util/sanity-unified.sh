@@ -2,12 +2,12 @@
 # Runs the csi-sanity that is on the PATH (kubernetes-csi/csi-test, v5) against the driver at CSI_ENDPOINT.
 # Arguments are passed on to csi-sanity.
 #
-#   CSI_ENDPOINT           default: tcp://127.0.0.1:10000
+#   CSI_ENDPOINT           default: unix:///tmp/pmem-csi.sock
 #   TEST_VOLUME_SIZE       default: 536870912 bytes
 #   TEST_EXPANDED_SIZE     default: 1073741824 bytes; both must fit the largest free space of a region
 set -o errexit -o nounset -o pipefail
 . "$(dirname "$(readlink -f "$0")")/common.sh"
-: "${CSI_ENDPOINT:=tcp://127.0.0.1:10000}" "${TEST_VOLUME_SIZE:=536870912}" "${TEST_EXPANDED_SIZE:=1073741824}"
+: "${TEST_VOLUME_SIZE:=536870912}" "${TEST_EXPANDED_SIZE:=1073741824}"
 
 if ! command -v csi-sanity >/dev/null; then
     echo "$0: there is no csi-sanity on the PATH; build it from github.com/kubernetes-csi/csi-test" >&2

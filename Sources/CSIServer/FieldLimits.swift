@@ -5,6 +5,8 @@ enum FieldLimits {
     static let string = 128
     static let map = 4096
     static let nodeID = 256
+    /// PATH_MAX without the NUL.
+    static let anyPath = 4095
 
     /// A string that must be there.
     static func required(_ value: String, _ field: String, limit: Int = string) throws(RequestError) -> String {
@@ -17,7 +19,7 @@ enum FieldLimits {
 
     /// A path: absolute, at most PATH_MAX bytes, without a NUL.
     static func path(_ value: String, _ field: String) throws(RequestError) -> String {
-        let value = try required(value, field, limit: 4095)
+        let value = try required(value, field, limit: anyPath)
         guard value.hasPrefix("/"), !value.utf8.contains(0) else {
             throw RequestError(.invalidArgument, "\(field) \"\(value)\" is not an absolute path")
         }

@@ -30,6 +30,7 @@ package struct IdentityService: Csi_V1_Identity.SimpleServiceProtocol {
             response.capabilities = [.controllerService, .volumeAccessibilityConstraints].map { type in
                 .with { $0.service.type = type }
             }
+            if pool.canExpand { response.capabilities.append(.with { $0.volumeExpansion.type = .online }) }
         }
     }
 

@@ -14,14 +14,21 @@ package final class OperationGate: Sendable {
     package func run<Result>(
         _ keys: String..., isolation: isolated (any Actor)? = #isolation, body: () async throws -> sending Result
     ) async throws -> sending Result {
-        let taken = Set(keys)
+        try await run(holding: Set(keys), body: body)
+    }
+
+    /// All of the keys at once, so that two calls never wait for each other.
+    package func run<Result>(
+        holding taken: Set<String>, isolation: isolated (any Actor)? = #isolation,
+        body: () async throws -> sending Result
+    ) async throws -> sending Result {
         let conflict = busy.withLock { busy in
             let conflict = taken.first(where: busy.contains)
             if conflict == nil { busy.formUnion(taken) }
             return conflict
         }
         if let conflict {
-            throw RequestError(.aborted, "volume \(conflict): another operation on it is under way; try again later")
+            throw RequestError(.aborted, "\(conflict): another operation on it is under way; try again later")
         }
         defer { busy.withLock { $0.subtract(taken) } }
         return try await body()

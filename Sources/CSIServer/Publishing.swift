@@ -2,49 +2,86 @@ import CSIProto
 import DeviceManager
 import Host
 
-/// NodePublishVolume for one staged volume: a bind mount of the staging path.
+/// NodePublishVolume for one staged volume: a bind mount of the staging path, or of the device's node.
 struct Publishing {
-    let pool: LocalPool
-    let record: VolumeRecord
+    let volume: VolumeDevice
+    let staging: String
+    let target: String
+    let readOnly: Bool
+    let capability: VolumeCapability
 
-    func publish(from staging: String, to target: String, readOnly: Bool, _ capability: VolumeCapability) async throws {
-        guard let volume = try await VolumeDevice(of: record, in: pool.manager) else {
-            throw RequestError(.failedPrecondition, "volume \(record.id) has no device")
-        }
-        try await blockingDevice {
-            let table = try MountTable.current()
-            guard let staged = table.at(staging), volume.isMounted(as: staged) else {
-                throw DeviceError(
-                    .failedPrecondition, "volume \(volume.id) is not staged at \(staging); call NodeStageVolume first")
-            }
-            if let existing = table.at(target) {
-                return try Self.check(
-                    existing, is: volume, at: target, readOnly: readOnly || staged.isReadOnly, capability)
-            }
-            let others = table.mounts(of: staged.device).map(\.mountPoint).filter { $0 != staged.mountPoint }
-            if let other = others.first, capability.mode != .singleNodeMultiWriter {
-                throw DeviceError(
-                    .failedPrecondition,
-                    "volume \(volume.id) is published at \(other); this access mode allows one target_path "
-                        + "(SINGLE_NODE_MULTI_WRITER allows more)")
-            }
-            try Mounter.createMountPoint(directory: target)
-            try Mounter.bind(from: staging, to: target, readOnly: readOnly)
+    /// Blocks its thread.
+    func publish() throws {
+        let table = try MountTable.current()
+        let existing = table.at(target)
+        if let existing { try check(existing) }
+        switch capability.access {
+        case .mount:
+            guard let staged = table.at(staging), volume.isMounted(as: staged) else { throw notStaged }
+            if existing == nil { try bind(staged, table) }
+        case .block:
+            guard let staged = table.at(volume.node(below: staging)), volume.isNode(staged) else { throw notStaged }
+            if existing == nil { try bindNode(staged, table) }
         }
     }
 
-    private static func check(
-        _ mount: Mount, is volume: VolumeDevice, at target: String, readOnly: Bool, _ capability: VolumeCapability
-    ) throws {
-        guard volume.isMounted(as: mount) else {
+    private func bind(_ staged: Mount, _ table: MountTable) throws {
+        guard capability.allows(staged.type) else {
+            throw DeviceError(
+                .failedPrecondition, "volume \(volume.id) is staged with \(staged.type); ask for that, or stage it anew"
+            )
+        }
+        try checkOthers(volume.mounts(in: table).filter { $0.mountPoint != staged.mountPoint })
+        try Mounter.createMountPoint(directory: target)
+        try Mounter.bind(from: staging, to: target, readOnly: readOnly)
+    }
+
+    private func bindNode(_ staged: Mount, _ table: MountTable) throws {
+        let others = volume.nodes(in: table).filter { $0.mountPoint != staged.mountPoint }
+        try checkOthers(others)
+        // The device is writable for all or for none.
+        if let other = others.first(where: { $0.isBoundReadOnly != readOnly }) {
+            throw DeviceError(
+                .failedPrecondition,
+                "volume \(volume.id) is published \(readOnly ? "writable" : "read-only") at \(other.mountPoint), "
+                    + "and a raw block device cannot be both; unpublish it there first")
+        }
+        try Mounter.createMountPoint(file: target)
+        try volume.setReadOnly(readOnly)
+        try Mounter.bind(from: staged.mountPoint, to: target, readOnly: readOnly)
+    }
+
+    private var notStaged: DeviceError {
+        DeviceError(
+            .failedPrecondition,
+            "volume \(volume.id) is not staged at \(staging) for this access; call NodeStageVolume first")
+    }
+
+    private func checkOthers(_ others: [Mount]) throws {
+        guard let other = others.first, capability.mode != .singleNodeMultiWriter else { return }
+        throw DeviceError(
+            .failedPrecondition,
+            "volume \(volume.id) is published at \(other.mountPoint); this access mode allows one target_path "
+                + "(SINGLE_NODE_MULTI_WRITER allows more)")
+    }
+
+    /// What is at the target already must be what this call would put there.
+    private func check(_ mount: Mount) throws {
+        let (isMount, isNode) = (volume.isMounted(as: mount), volume.isNode(mount))
+        guard isMount || isNode else {
             throw DeviceError(
                 .failedPrecondition, "target_path \(target): \(mount.source) is mounted there, not volume \(volume.id)")
         }
-        guard mount.isReadOnly == readOnly, capability.allows(mount.type) else {
+        let isSame =
+            isNode
+            ? capability.access == .block && mount.isBoundReadOnly == readOnly
+            : capability.allows(mount.type)
+                && mount.isReadOnly == (readOnly || mount.superOptions.contains("ro"))
+        guard isSame else {
             throw DeviceError(
                 .alreadyExists,
-                "volume \(volume.id) is published at \(target) with another readonly or file system; unpublish it first"
-            )
+                "volume \(volume.id) is published at \(target) with another readonly, file system or access type; "
+                    + "unpublish it first")
         }
     }
 }

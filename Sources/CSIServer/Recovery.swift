@@ -42,7 +42,10 @@ package struct Recovery: Service {
         for record in pool.records.all where record.phase == .deleting {
             guard let id = VolumeID(record.id), !Task.isCancelled else { continue }
             do {
-                try await gate.run(record.id) { try await pool.delete(id) }
+                // An ephemeral volume's callers know it by Kubernetes' id, which is its name.
+                try await gate.run(record.id, record.kind == .ephemeral ? record.name : record.id) {
+                    try await pool.resumeDeletion(id)
+                }
                 pool.logger.info("finished a deletion that was cut off", metadata: ["volume": "\(id)"])
             } catch {
                 pool.logger.warning(
@@ -57,8 +60,10 @@ extension LocalPool {
     ///
     /// Throws when the devices cannot be listed; no record is ever removed because of that.
     func start() async throws {
+        await thawSources()
         try await manager.start()
         for record in records.all where record.phase == .creating { await takeBack(record) }
+        for record in records.all where record.expandedFrom != nil && record.phase == .ready { await grow(record) }
         let devices = try await manager.volumes()
         for record in records.all { await check(record) }
         // A record that cannot be read is its own volume's trouble, not the driver's.
@@ -68,6 +73,37 @@ extension LocalPool {
                 metadata: ["volume": "\(device.id)", "group": "\(device.location)"])
         }
         set(.ready)
+    }
+
+    /// Before anything that may take long or fail: until then the writers of these file systems stand still.
+    private func thawSources() async {
+        for record in records.all where record.isFreezing {
+            do {
+                try await thawSource(of: record)
+            } catch {
+                // Taking the copy back tries again.
+                logger.warning(
+                    "a file system may be frozen", metadata: ["for": "\(record.id)", "error": "\(error)"])
+            }
+        }
+    }
+
+    /// One whose deletion was cut off, unless a repeated call has ended that meanwhile.
+    func resumeDeletion(_ id: VolumeID) async throws {
+        guard let record = try records.record(id), record.phase == .deleting else { return }
+        try await remove(record, id)
+    }
+
+    /// An expansion that was cut off; where it cannot be finished now, the next use of the volume tries again.
+    private func grow(_ record: VolumeRecord) async {
+        do {
+            guard try await finishExpansion(record).expandedFrom == nil else { return }
+            logger.info("finished an expansion that was cut off", metadata: ["volume": "\(record.id)"])
+        } catch {
+            logger.warning(
+                "an expansion that was cut off is not finished",
+                metadata: ["volume": "\(record.id)", "error": "\(error)"])
+        }
     }
 
     /// A creation that was never answered; where it cannot be taken back now, its record stays for the next time.
@@ -91,10 +127,13 @@ extension LocalPool {
                 logger.error("the device of a volume is missing", metadata: ["volume": "\(id)", "group": "\(group)"])
                 return
             }
+            // A change of the parameters may have been cut off before the backend heard of it.
+            if record.phase == .ready {
+                try await manager.update(id, location: volume.location, parameters: record.parameters)
+            }
             guard record.location != volume.location || record.size != volume.size else { return }
             var record = record
-            record.location = volume.location
-            record.size = volume.size
+            record.become(volume)
             try await save(record)
         } catch {
             logger.error("a volume cannot be checked", metadata: ["volume": "\(id)", "error": "\(error)"])

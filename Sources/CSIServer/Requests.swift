@@ -8,24 +8,51 @@ package struct CreateRequest: Sendable {
     let parameters: VolumeParameters
     let capabilities: [String]
     let topology: TopologyRequirement
+    let source: VolumeRecord.Source?
 
-    init(_ request: Csi_V1_CreateVolumeRequest) throws {
+    init(_ request: Csi_V1_CreateVolumeRequest, defaults: VolumeParameters) throws {
         name = try FieldLimits.name(request.name, "name")
         let capabilities = try Self.capabilities(request.volumeCapabilities)
         try FieldLimits.map(request.parameters, "parameters")
         try FieldLimits.map(request.secrets, "secrets")
-        try FieldLimits.map(request.mutableParameters, "mutable_parameters")
-        guard !request.hasVolumeContentSource else {
-            throw RequestError(.invalidArgument, "volume_content_source is not supported; make an empty volume")
-        }
+        let mutable = try MutableParameters(request.mutableParameters)
+        source = try Self.source(request)
         for (index, capability) in capabilities.enumerated() {
             guard let problem = capability.problem else { continue }
             throw RequestError(.invalidArgument, "volume_capabilities[\(index)]: \(problem)")
         }
         size = try SizeRange(request.capacityRange)
-        parameters = try VolumeParameters(request.parameters, mutable: request.mutableParameters)
+        parameters = try VolumeParameters(request.parameters, mutable: mutable.values, defaults: defaults)
         self.capabilities = Set(capabilities.map(\.text)).sorted()
         topology = try TopologyRequirement(request.accessibilityRequirements)
+    }
+
+    /// What the call holds in the gate besides its own volume.
+    var keys: Set<String> { source.map { [$0.id] } ?? [] }
+
+    /// At least the size of what is copied, and that size where nothing is said.
+    func size(from original: VolumeRecord?) throws(DeviceError) -> SizeRange {
+        guard let original else { return size }
+        guard original.size <= size.limit ?? .max else {
+            throw DeviceError(
+                .outOfRange,
+                "capacity_range: limit_bytes \(size.limit ?? 0) is below the \(original.size) bytes of \(original.title)"
+            )
+        }
+        return SizeRange(required: max(size.required, original.size), limit: size.limit)
+    }
+
+    private static func source(_ request: Csi_V1_CreateVolumeRequest) throws(RequestError) -> VolumeRecord.Source? {
+        guard request.hasVolumeContentSource else { return nil }
+        switch request.volumeContentSource.type {
+        case .snapshot(let source):
+            return .snapshot(
+                try FieldLimits.required(source.snapshotID, "volume_content_source.snapshot.snapshot_id"))
+        case .volume(let source):
+            return .volume(try FieldLimits.required(source.volumeID, "volume_content_source.volume.volume_id"))
+        case nil:
+            throw RequestError(.invalidArgument, "volume_content_source has neither snapshot nor volume")
+        }
     }
 
     static func capabilities(_ messages: [Csi_V1_VolumeCapability]) throws(RequestError) -> [VolumeCapability] {

@@ -1,92 +1,178 @@
 import DeviceManager
 import Host
 
-/// NodeStageVolume for one volume: attach, make the file system when that is safe, mount.
+/// NodeStageVolume for one volume: attach, make the file system when that is safe, mount, grow.
+///
+/// Also mounts ephemeral volumes, which have no staging path. Made for one call, which holds the volume's place in the
+/// gate.
 struct Staging {
     let pool: LocalPool
     let record: VolumeRecord
+    let id: VolumeID
+    let location: String
 
-    func stage(at path: String, _ capability: VolumeCapability) async throws {
-        guard case .mount(let filesystem, let flags) = capability.access, let id = VolumeID(record.id),
-            let location = record.location
-        else { throw RequestError(.failedPrecondition, "volume \(record.id) has no device") }
-        let type = try FilesystemType(name: filesystem)
-        let device = BlockDevice(path: try await pool.manager.attach(id, location: location))
-        guard let volume = try await VolumeDevice(of: record, in: pool.manager) else { return }
-        let options = flags + daxOption(flags)
-        let isDone = try await blockingDevice {
-            try Self.isMounted(volume, at: path, type: type, options: options)
+    /// Ends first what was cut off while the volume grew.
+    init(pool: LocalPool, record: VolumeRecord) async throws {
+        guard let id = VolumeID(record.id), let location = record.location else {
+            throw RequestError(.failedPrecondition, "volume \(record.id) has no device")
         }
-        guard !isDone else { return }
-        try await format(device, as: type)
-        try await blockingDevice {
-            do throws(HostError) {
-                try Mounter.mount(device: device.path, at: path, type: type, options: options, readOnly: false)
-            } catch {
-                // Without flags of the caller's it is the volume that the kernel finds invalid, not the request.
-                guard error.code == .invalidArgument, flags.isEmpty else { throw error }
-                throw DeviceError(.failedPrecondition, "volume \(volume.id): \(error.message)", cause: error)
+        self.pool = pool
+        self.record = try await pool.finishExpansion(record)
+        self.id = id
+        self.location = location
+    }
+
+    func stage(at path: String, readOnly: Bool = false, _ capability: VolumeCapability) async throws {
+        let wasAttached = try await pool.manager.device(id, location: location) != nil
+        let device = BlockDevice(path: try await pool.manager.attach(id, location: location))
+        do {
+            switch capability.access {
+            case .mount(let filesystem, let flags):
+                try await mount(device, at: path, FilesystemType(name: filesystem), flags, readOnly: readOnly)
+            case .block: try await expose(device, below: path)
+            }
+        } catch {
+            // Nothing came of it, so nothing of it stays; what is used after all the device manager leaves alone.
+            if !wasAttached { try? await pool.manager.detach(id, location: location) }
+            throw error
+        }
+    }
+
+    private func mount(
+        _ device: BlockDevice, at path: String, _ type: FilesystemType, _ flags: [String], readOnly: Bool
+    ) async throws {
+        guard let volume = try await VolumeDevice(of: record, in: pool.manager) else { return }
+        let options = options(flags, type)
+        let isDone = try await blockingDevice {
+            let table = try MountTable.current()
+            if try Self.isMounted(volume, at: path, type, options, readOnly: readOnly, table) { return true }
+            try Self.checkNotElsewhere(volume, table)
+            return false
+        }
+        if !isDone {
+            try await format(device, as: type)
+            if !readOnly, !flags.contains("ro"), !Filesystem.canGrowMounted(type) {
+                try await Filesystem.growUnmountedExt4(on: device)
+            }
+            try await blockingDevice {
+                // A raw block publication that was cut off may have left the device so.
+                try device.setReadOnly(false)
+                try Self.mount(volume, device, at: path, type, options, readOnly: readOnly, isPlain: flags.isEmpty)
             }
         }
+        do {
+            let hint: UInt32? = record.parameters.hasDAX && type == .xfs ? 2 << 20 : nil
+            try await blockingDevice { try Self.fit(type, on: device, at: path, extentSizeHint: hint) }
+        } catch {
+            if !isDone { try? await blockingDevice { try Mounter.unmount(path) } }
+            throw error
+        }
     }
 
-    /// DAX for byte-addressed volumes unless the request says something about it itself.
-    private func daxOption(_ flags: [String]) -> [String] {
+    /// DAX for byte-addressed volumes unless the request says something about it itself; and a copied xfs has the UUID
+    /// of its source, which may be mounted as well.
+    private func options(_ flags: [String], _ type: FilesystemType) -> [String] {
         let words = flags.flatMap { $0.split(separator: ",") }
-        let isAsked = words.contains { $0 == "dax" || $0.hasPrefix("dax=") }
-        return record.parameters.hasDAX && !isAsked ? ["dax"] : []
-    }
-
-    /// Whether the volume is mounted there as asked; anything else there is refused.
-    private static func isMounted(
-        _ volume: VolumeDevice, at path: String, type: FilesystemType, options: [String]
-    ) throws -> Bool {
-        guard let mount = try MountTable.current().at(path) else { return false }
-        // A file system's own root may be the staging path's parent; only what is mounted at the path itself counts.
-        guard volume.isMounted(as: mount) else {
-            throw DeviceError(
-                .failedPrecondition,
-                "staging_target_path \(path): \(mount.source) is mounted there, not volume \(volume.id)")
-        }
-        guard mount.type == type.rawValue, mount.isCompatible(readOnly: false, options: options) else {
-            throw DeviceError(
-                .alreadyExists, "volume \(volume.id) is staged at \(path) in another way; unstage it first")
-        }
-        return true
+        let isDAXAsked = words.contains { $0 == "dax" || $0.hasPrefix("dax=") }
+        let dax = record.parameters.hasDAX && !isDAXAsked ? ["dax"] : []
+        let isCopy = record.source != nil && type == .xfs
+        return flags + dax + (isCopy && !words.contains("nouuid") ? ["nouuid"] : [])
     }
 }
 
-// mkfs needs proof that nothing is lost: the record says what was done before, the device what is there now.
+// What runs on a thread that may block.
 extension Staging {
-    private func format(_ device: BlockDevice, as type: FilesystemType) async throws {
-        let found = try await blockingDevice { try Filesystem.probe(device) }
-        switch (record.format, found) {
-        case (.never, .nothing): break
-        // mkfs was cut off: what it left, or nothing, is ours to overwrite.
-        case (.formatting, .nothing), (.formatting, .ambiguous): break
-        case (.formatting(let begun), .filesystem(let left)) where begun == left: break
-        case (.unknown, .nothing):
-            guard try await blockingDevice({ try device.endsAreZero() }) else { throw refusal(found) }
-        case (.unknown, .filesystem(type.rawValue)): return try await save(.formatted(type.rawValue))
-        case (.formatted(type.rawValue), .filesystem(type.rawValue)): return
-        case (.formatted(let known), .filesystem(let present)) where known == present:
-            throw RequestError(
-                .failedPrecondition, "volume \(record.id) has \(known), not \(type.rawValue); ask for \(known)")
-        default: throw refusal(found)
+    /// Whether the volume is mounted there as asked; anything else there is refused.
+    private static func isMounted(
+        _ volume: VolumeDevice, at path: String, _ type: FilesystemType, _ options: [String], readOnly: Bool,
+        _ table: MountTable
+    ) throws -> Bool {
+        guard let mount = table.at(path) else { return false }
+        // A file system's own root may be the staging path's parent; only what is mounted at the path itself counts.
+        guard volume.isMounted(as: mount) else {
+            throw DeviceError(
+                .failedPrecondition, "\(path): \(mount.source) is mounted there, not volume \(volume.id)")
         }
-        try await save(.formatting(type.rawValue))
-        try await Filesystem.make(type, on: device)
-        try await save(.formatted(type.rawValue))
+        guard mount.type == type.rawValue, mount.isCompatible(readOnly: readOnly, options: options) else {
+            throw DeviceError(
+                .alreadyExists, "volume \(volume.id) is mounted at \(path) in another way; unmount it there first")
+        }
+        return true
     }
 
-    private func refusal(_ found: Signature) -> RequestError {
-        RequestError(
-            .failedPrecondition,
-            "volume \(record.id): the record says format \(record.format), the device shows \(found); "
-                + "nothing is formatted, look at the device before you go on")
+    /// A volume has one staging path, and one kind of access at a time.
+    private static func checkNotElsewhere(_ volume: VolumeDevice, _ table: MountTable) throws {
+        if let node = volume.nodes(in: table).first {
+            throw DeviceError(
+                .failedPrecondition,
+                "volume \(volume.id) is in use as a raw block device at \(node.mountPoint); end that first")
+        }
+        if let other = volume.mounts(in: table).first {
+            throw DeviceError(
+                .failedPrecondition, "volume \(volume.id) is mounted at \(other.mountPoint) already; unmount it first")
+        }
     }
 
-    private func save(_ format: VolumeRecord.Format) async throws {
+    private static func mount(
+        _ volume: VolumeDevice, _ device: BlockDevice, at path: String, _ type: FilesystemType, _ options: [String],
+        readOnly: Bool, isPlain: Bool
+    ) throws {
+        do throws(HostError) {
+            try Mounter.mount(device: device.path, at: path, type: type, options: options, readOnly: readOnly)
+        } catch {
+            // Without flags of the caller's it is the volume that the kernel finds invalid, not the request.
+            guard error.code == .invalidArgument, isPlain else { throw error }
+            throw DeviceError(.failedPrecondition, "volume \(volume.id): \(error.message)", cause: error)
+        }
+    }
+
+    /// The device may have grown while nothing was mounted; and huge pages need large extents.
+    private static func fit(_ type: FilesystemType, on device: BlockDevice, at path: String, extentSizeHint: UInt32?)
+        throws
+    {
+        guard try MountTable.current().at(path)?.isReadOnly == false else { return }
+        if let extentSizeHint { try Filesystem.setExtentSizeHint(root: path, bytes: extentSizeHint) }
+        if Filesystem.canGrowMounted(type) { _ = try Filesystem.grow(type, on: device, mountedAt: path) }
+    }
+}
+
+// Raw block access.
+extension Staging {
+    /// What the user writes is not known from now on, which the record says before the node is given out.
+    private func expose(_ device: BlockDevice, below path: String) async throws {
+        guard let volume = try await VolumeDevice(of: record, in: pool.manager) else { return }
+        let node = volume.node(below: path)
+        let isDone = try await blockingDevice {
+            let table = try MountTable.current()
+            if let present = table.at(path) {
+                throw DeviceError(
+                    .failedPrecondition,
+                    "staging_target_path \(path): \(present.source) is mounted there; unstage it first")
+            }
+            if let present = table.at(node) {
+                guard volume.isNode(present) else {
+                    throw DeviceError(.failedPrecondition, "\(node) is a mount point of something else; unmount it")
+                }
+                return true
+            }
+            if let other = volume.nodes(in: table).first {
+                throw DeviceError(
+                    .failedPrecondition, "volume \(volume.id) is in use at \(other.mountPoint) already; end that first")
+            }
+            // The kernel's own exclusion, which knows of mounts in all mount namespaces.
+            try device.checkNotInUse()
+            return false
+        }
+        guard !isDone else { return }
+        if record.format != .block { try await save(.block) }
+        try await blockingDevice {
+            try device.setReadOnly(false)
+            try Mounter.createMountPoint(file: node)
+            try Mounter.bind(from: device.path, to: node, readOnly: false)
+        }
+    }
+
+    func save(_ format: VolumeRecord.Format) async throws {
         var record = record
         record.format = format
         try await pool.save(record)

@@ -21,6 +21,13 @@ extension RequestError: RPCErrorConvertible {
     package var rpcErrorMessage: String { message }
 }
 
+extension RequestError {
+    /// For a call that is not advertised.
+    init(unimplemented context: ServerContext) {
+        self.init(.unimplemented, "\(context.descriptor.method) is not supported by this driver's device manager")
+    }
+}
+
 extension DeviceError: RPCErrorConvertible {
     package var rpcErrorCode: RPCError.Code {
         switch code {

@@ -25,10 +25,10 @@ struct VolumeCapability: Sendable, Equatable {
             return "access mode \(mode) is not supported: a volume exists on one node, "
                 + "so it can be \(Self.modes.values.sorted().joined(separator: ", "))"
         }
-        guard case .mount(let filesystem, _) = access else {
-            return "raw block access is not supported; ask for a mount"
-        }
-        return filesystem == "ext4" ? nil : "file system \"\(filesystem)\" is not supported; it can be ext4"
+        guard case .mount(let filesystem, _) = access else { return nil }
+        let supported = FilesystemType.allCases.map(\.rawValue)
+        guard !supported.contains(filesystem) else { return nil }
+        return "file system \"\(filesystem)\" is not supported; it can be \(supported.joined(separator: " or "))"
     }
 
     func allows(_ type: String) -> Bool {

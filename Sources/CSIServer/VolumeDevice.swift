@@ -1,28 +1,61 @@
 import DeviceManager
 import Host
 
-/// The block device of a volume, and how to recognise its mounts.
+/// The block device of a volume, and how to recognise what is mounted of it: its file system, or its node, which is
+/// bound to a file for raw block access.
 struct VolumeDevice: Sendable {
-    let id: String
+    let id: VolumeID
+    let location: String
     /// Nil while the device is not attached.
     let path: String?
 
     /// Nil when the volume has no device yet.
     init?(of record: VolumeRecord, in manager: any DeviceManager) async throws {
         guard let id = VolumeID(record.id), let location = record.location else { return nil }
-        self.id = record.id
+        self.id = id
+        self.location = location
         path = try await manager.device(id, location: location)
     }
 
     init(of volume: Volume, in manager: any DeviceManager) async throws {
-        id = volume.id.rawValue
+        id = volume.id
+        location = volume.location
         path = try await manager.device(volume.id, location: volume.location)
     }
+
+    private var number: DeviceNumber? { path.flatMap { try? BlockDevice(path: $0).number() } }
 
     /// By number, or by path where the device went away under the mount.
     func isMounted(as mount: Mount) -> Bool {
         guard let path else { return false }
-        if let number = try? BlockDevice(path: path).number(), number == mount.device { return true }
-        return mount.source == path
+        return mount.device == number || mount.source == path
     }
+
+    func isNode(_ mount: Mount) -> Bool {
+        guard let number else { return false }
+        return mount.isNode(of: number)
+    }
+
+    /// Where its file system is mounted, bind mounts included.
+    func mounts(in table: MountTable) -> [Mount] { number.map(table.mounts(of:)) ?? [] }
+
+    /// Where its node is bound to a file.
+    func nodes(in table: MountTable) -> [Mount] { number.map(table.nodes(of:)) ?? [] }
+
+    /// The file in the staging directory that the node of a raw block volume is bound to while the volume is staged.
+    ///
+    /// It makes that visible in the mount table, which is what survives a restart of the driver, and keeps the device
+    /// attached.
+    func node(below staging: String) -> String { "\(staging)/\(id)" }
+
+    /// A read-only bind mount of a node does not stop writing, so the device itself is switched.
+    func setReadOnly(_ readOnly: Bool) throws(HostError) {
+        guard let path, number != nil else { return }
+        try BlockDevice(path: path).setReadOnly(readOnly)
+    }
+}
+
+extension Mount {
+    /// Of a device's node: the file system that the node lies in says nothing about the device.
+    var isBoundReadOnly: Bool { options.contains("ro") }
 }

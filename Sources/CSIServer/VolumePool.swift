@@ -3,12 +3,19 @@ package import DeviceManager
 /// The volume seam: where volumes live, on this machine or on nodes found through the registry, is the one difference
 /// between the driver's modes.
 ///
-/// Callers hold the volume's place in the `OperationGate`.
+/// Callers hold the volume's place in the `OperationGate`, and that of a source.
 package protocol VolumePool: Sendable {
     var readiness: Readiness { get }
+    /// What a volume has where its StorageClass says nothing.
+    var defaultParameters: VolumeParameters { get }
+    /// Whether volumes can grow.
+    var canExpand: Bool { get }
+    /// Whether there are snapshots, restores and clones.
+    var canSnapshot: Bool { get }
 
     /// What a creation of `name` holds in the gate.
     func key(forName name: String) -> String
+    func key(forSnapshot name: String) -> String
 
     func create(_ request: CreateRequest) async throws -> VolumeRecord
     func delete(_ id: VolumeID) async throws
@@ -20,6 +27,17 @@ package protocol VolumePool: Sendable {
     func volumes(after id: VolumeID?, limit: Int) async throws -> (volumes: [VolumeRecord], hasMore: Bool)
     /// Room for volumes, here or in one topology segment.
     func capacity(for parameters: VolumeParameters, segments: [String: String]?) async throws -> Capacity
+    /// Grows a volume into the range; one that is there already stays as it is.
+    func expand(_ id: VolumeID, to size: SizeRange) async throws -> VolumeRecord
+    func modify(_ id: VolumeID, _ changes: MutableParameters) async throws
+
+    func createSnapshot(_ request: SnapshotRequest) async throws -> VolumeRecord
+    func deleteSnapshot(_ id: VolumeID) async throws
+    func snapshot(_ id: VolumeID) async throws -> VolumeRecord?
+    /// As `volumes`; of one source volume only, unless that is nil.
+    func snapshots(
+        source: String?, after id: VolumeID?, limit: Int
+    ) async throws -> (volumes: [VolumeRecord], hasMore: Bool)
 }
 
 /// Whether a pool can work.

@@ -25,7 +25,7 @@ extension DeviceError {
             case .busy: .inUse
             case .invalidArgument: .invalidArgument
             case .noSpace: .notEnoughSpace
-            case .unsupported: .failedPrecondition
+            case .unsupported, .occupied: .failedPrecondition
             case .permissionDenied, .failed: .failed
             }
         self.init(code, error.message, cause: error)

@@ -5,7 +5,7 @@ import LVM
 ///
 /// A value owned by `LVMDeviceManager`; `areCurrent` proves against the devices that it still holds.
 struct PMEMGroups: Sendable {
-    private struct Entry {
+    struct Entry {
         var group: VolumeGroup
         let mode: NamespaceMode
 
@@ -13,10 +13,12 @@ struct PMEMGroups: Sendable {
         var isComplete: Bool { !group.physicalVolumes.contains(where: \.isMissing) }
     }
 
-    private var entries: [String: Entry] = [:]
+    private(set) var entries: [String: Entry] = [:]
+    let thin: ThinProvisioning
 
     /// Takes those that pmem-vgm made: tagged with their mode, and named bus, region and mode.
-    init(reported: [VolumeGroup]) {
+    init(reported: [VolumeGroup], thin: ThinProvisioning) {
+        self.thin = thin
         for group in reported {
             guard let mode = Self.mode(of: group) else { continue }
             entries[group.name] = Entry(group: group, mode: mode)
@@ -54,45 +56,75 @@ struct PMEMGroups: Sendable {
         }
     }
 
-    func capacity(mode: NamespaceMode?) -> Capacity {
+    func capacity(for parameters: VolumeParameters) -> Capacity {
         var capacity = Capacity()
         capacity.minimumVolumeSize = LVM.extentSize
-        for entry in entries.values where entry.mode == mode && entry.isComplete {
-            capacity.available += entry.group.free
-            capacity.total += entry.group.size
-            capacity.maximumVolumeSize = max(capacity.maximumVolumeSize, entry.group.free)
+        for entry in entries.values where entry.mode == parameters.mode && entry.isComplete {
+            let room = room(in: entry, parameters.provisioning)
+            capacity.available += room
+            capacity.total += parameters.provisioning == .thin ? thinLimit(entry.group) : entry.group.size
+            capacity.maximumVolumeSize = max(capacity.maximumVolumeSize, room)
         }
         return capacity
+    }
+
+    private func room(in entry: Entry, _ provisioning: Provisioning) -> UInt64 {
+        entry.group.room(provisioning, thinLimit: thinLimit(entry.group))
     }
 
     /// What the volume would take in that group, if it has room; a group of older make may have other extents.
     func size(of spec: VolumeSpec, in group: String) throws(DeviceError) -> UInt64? {
         guard let entry = entries[group], entry.isComplete else { return nil }
         let size = try spec.size.size(multipleOf: max(entry.group.extentSize, 1))
-        return size <= entry.group.free ? size : nil
+        return size <= room(in: entry, spec.parameters.provisioning) ? size : nil
+    }
+
+    /// The size that the volume would grow to.
+    ///
+    /// Throws `outOfRange` and `notEnoughSpace`.
+    func size(of volume: LogicalVolume, in group: String, grownTo range: SizeRange) throws(DeviceError) -> UInt64 {
+        guard let entry = entries[group] else {
+            throw DeviceError(.unavailable, "volume \(volume.name): its group \(group) is not here")
+        }
+        let size = try range.size(multipleOf: max(entry.group.extentSize, 1))
+        let room = entry.isComplete ? room(in: entry, volume.pool == nil ? .thick : .thin) : 0
+        guard size <= volume.size || size - volume.size <= room else {
+            throw DeviceError(
+                .notEnoughSpace,
+                "volume \(volume.name) cannot grow from \(volume.size) to \(size) bytes: \(room) free in \(group)")
+        }
+        return size
     }
 
     /// The group with the least room that is enough, so that the largest possible volume stays possible.
     ///
     /// Throws `outOfRange` when no size of a group's extents lies within the limits.
     func bestFit(_ spec: VolumeSpec) throws(DeviceError) -> String? {
-        var best: VolumeGroup?
+        var best: (room: UInt64, name: String)?
         for entry in entries.values where entry.mode == spec.parameters.mode {
             guard try size(of: spec, in: entry.group.name) != nil else { continue }
-            guard let other = best, (other.free, other.name) < (entry.group.free, entry.group.name) else {
-                best = entry.group
+            let candidate = (room: room(in: entry, spec.parameters.provisioning), name: entry.group.name)
+            guard let other = best, other < candidate else {
+                best = candidate
                 continue
             }
         }
         return best?.name
     }
 
-    func noRoom(for spec: VolumeSpec) -> DeviceError {
-        let largest = capacity(mode: spec.parameters.mode).maximumVolumeSize
+    func noRoom(for spec: VolumeSpec, in group: String? = nil) -> DeviceError {
+        let parameters = spec.parameters
+        let free: UInt64
+        if let group {
+            free = entries[group].map { room(in: $0, parameters.provisioning) } ?? 0
+        } else {
+            free = capacity(for: parameters).maximumVolumeSize
+        }
+        let mode = parameters.mode?.rawValue ?? ""
         return DeviceError(
             .notEnoughSpace,
-            "volume \(spec.id): \(spec.size.required) bytes asked for in mode \(spec.parameters.mode?.rawValue ?? ""), \(largest) free in the "
-                + "group with the most room")
+            "volume \(spec.id): \(spec.size.required) bytes asked for, \(parameters.provisioning.rawValue) in mode \(mode), "
+                + "\(free) free in \(group ?? "the group with the most room")")
     }
 
     /// A record for every volume with our tags, from what those still say.
@@ -103,33 +135,56 @@ struct PMEMGroups: Sendable {
                     var parameters = VolumeParameters()
                     parameters.mode = entry.mode
                     parameters.eraseAfter = tags.eraseAfter(volume)
+                    parameters.provisioning = volume.pool == nil ? .thick : .thin
                     let found = Volume(id: id, size: volume.size, location: entry.group.name)
-                    return VolumeRecord(adopting: found, name: "", parameters: parameters)
+                    return VolumeRecord(
+                        adopting: found, name: "", parameters: parameters, kind: tags.kind(of: volume),
+                        source: tags.source(of: volume))
                 }
             }
         }
     }
 
-    mutating func add(_ volume: Volume, tags: [String]) {
+    mutating func add(_ volume: Volume, tags: [String], provisioning: Provisioning, origin: String? = nil) {
+        let isThin = provisioning == .thin
         let logical = LogicalVolume(
-            name: volume.id.rawValue, id: "", size: volume.size, tags: tags, isActive: true, pool: nil, origin: nil)
-        entries[volume.location]?.group.logicalVolumes.append(logical)
-        entries[volume.location]?.group.free -= volume.size
-        entries[volume.location]?.group.sequenceNumber += 1
+            name: volume.id.rawValue, size: volume.size, tags: tags, pool: isThin ? ThinProvisioning.poolName : nil,
+            origin: origin)
+        change(volume.location, takes: isThin ? 0 : Int64(volume.size), commits: isThin ? 2 : 1) {
+            $0.append(logical)
+        }
     }
 
     mutating func remove(_ volume: Volume) {
-        entries[volume.location]?.group.logicalVolumes.removeAll { $0.name == volume.id.rawValue }
-        entries[volume.location]?.group.free += volume.size
-        entries[volume.location]?.group.sequenceNumber += 1
+        guard let logical = logicalVolume(volume.id, in: volume.location) else { return }
+        let isThin = logical.pool != nil
+        change(volume.location, takes: isThin ? 0 : -Int64(logical.size), commits: isThin ? 2 : 1) { volumes in
+            volumes.removeAll { $0.name == logical.name }
+        }
+    }
+
+    mutating func resize(_ id: VolumeID, in group: String, to size: UInt64) {
+        guard let logical = logicalVolume(id, in: group) else { return }
+        change(group, takes: logical.pool == nil ? Int64(size) - Int64(logical.size) : 0, commits: 1) { volumes in
+            for index in volumes.indices where volumes[index].name == id.rawValue { volumes[index].size = size }
+        }
     }
 
     mutating func setTags(_ tags: [String], of id: VolumeID, in group: String) {
-        guard let index = entries[group]?.group.logicalVolumes.firstIndex(where: { $0.name == id.rawValue }) else {
-            return
+        change(group, takes: 0, commits: 1) { volumes in
+            for index in volumes.indices where volumes[index].name == id.rawValue { volumes[index].tags = tags }
         }
-        entries[group]?.group.logicalVolumes[index].tags = tags
-        entries[group]?.group.sequenceNumber += 1
+    }
+
+    /// What one run of lvm did: a wrong number of commits would only cost a report.
+    private mutating func change(
+        _ group: String, takes bytes: Int64, commits: UInt64, _ body: (inout [LogicalVolume]) -> Void
+    ) {
+        guard var changed = entries[group]?.group else { return }
+        body(&changed.logicalVolumes)
+        changed.free = bytes < 0 ? changed.free + bytes.magnitude : changed.free - min(bytes.magnitude, changed.free)
+        changed.sequenceNumber += commits
+        entries[group]?.group = changed
     }
 
     /// Whether every group's sequence number on its devices is the one that is known; no `lvm` is run for it.

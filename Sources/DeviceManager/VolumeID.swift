@@ -1,6 +1,6 @@
 import Crypto
 
-/// The identifier of a volume, and the name of its logical volume.
+/// The identifier of a volume or snapshot, and the name of its logical volume or file.
 ///
 /// It is a function of the CSI name and the node, so a repeated CreateVolume needs no memory to meet its volume again:
 /// up to 6 letters and digits of the name, `-`, 32 hex digits of the name's SHA-256, `-`, 10 of the node's.
@@ -10,7 +10,22 @@ package struct VolumeID: Hashable, Sendable, Comparable, CustomStringConvertible
 
     /// The id that `name` gets on `node`.
     package init(name: String, node: String) {
-        rawValue = "\(Self.prefix(of: name))-\(Self.hash(name, digits: 32))-\(Self.hash(node, digits: 10))"
+        self.init(name, space: "", node: node)
+    }
+
+    /// The id of the snapshot `name`: snapshots have names of their own, which volumes may have too.
+    package init(snapshot name: String, node: String) {
+        self.init(name, space: "\u{1}", node: node)
+    }
+
+    /// The id that the device of an ephemeral inline volume gets, whose CSI id is Kubernetes' choice.
+    package init(ephemeral volumeID: String, node: String) {
+        self.init(volumeID, space: "\u{2}", node: node)
+    }
+
+    /// `space` is a character that no CSI name may contain, so that the ids of different spaces differ.
+    private init(_ name: String, space: String, node: String) {
+        rawValue = "\(Self.prefix(of: name))-\(Self.hash(space + name, digits: 32))-\(Self.hash(node, digits: 10))"
     }
 
     /// An id received from outside; nil when it has neither our form nor pmem-csi's.

@@ -75,7 +75,8 @@ package struct VolumeParameters: Sendable, Equatable {
             "parameters: \(reason): \"\(key)\"; the known ones are \(known.sorted().joined(separator: ", "))")
     }
 
-    private static func isKubernetes(_ key: String) -> Bool {
+    /// Keys that Kubernetes adds itself.
+    package static func isKubernetes(_ key: String) -> Bool {
         key.hasPrefix("csi.storage.k8s.io/") || key.hasPrefix("storage.kubernetes.io/")
     }
 

@@ -45,12 +45,24 @@ struct Assembly {
     }
 
     private func makePool() throws -> LocalPool {
-        let manager = LVMDeviceManager(driverName: configuration.driverName, lvm: LVM(logger: logger), logger: logger)
+        // First: its lock keeps a second driver from the same files.
         let records = try VolumeRecords(directory: configuration.statePath, logger: logger)
         return LocalPool(
-            manager: manager, records: records,
-            topology: Topology(driverName: configuration.driverName, node: configuration.nodeID), shutdown: shutdown,
-            logger: logger)
+            manager: makeManager(), records: records,
+            topology: Topology(driverName: configuration.driverName, node: configuration.nodeID),
+            freezeLimit: configuration.snapshotFreeze, shutdown: shutdown, logger: logger)
+    }
+
+    private func makeManager() -> any DeviceManager {
+        switch configuration.deviceManager {
+        case .lvm:
+            LVMDeviceManager(
+                driverName: configuration.driverName, lvm: LVM(logger: logger), thin: configuration.thin,
+                logger: logger)
+        case .file:
+            FileDeviceManager(
+                directory: configuration.statePath, capacity: configuration.capacity, logger: logger)
+        }
     }
 
     private func server(_ pool: LocalPool, _ gate: OperationGate) -> any Service {
@@ -60,6 +72,7 @@ struct Assembly {
                 IdentityService(name: configuration.driverName, version: Version.current, pool: pool),
                 ControllerService(pool: pool, gate: gate, topology: pool.topology),
                 NodeService(pool: pool, gate: gate),
+                ProgressService(board: pool.board),
             ],
             interceptors: [
                 CallLog(logger: logger, redact: Redaction.text), CallMetrics(driverName: configuration.driverName),
@@ -72,23 +85,23 @@ struct Assembly {
         return [try MetricsServer(listen: listen, metrics: metrics, logger: logger)]
     }
 
-    /// Room by namespace mode, under the names that pmem-csi used.
+    /// Room under the names that pmem-csi used, by namespace mode where there are namespaces.
     private func register(_ pool: LocalPool) {
         let values: [(String, String, @Sendable (Capacity) -> UInt64)] = [
             ("pmem_amount_available", "Bytes free for volumes.", { $0.available }),
             ("pmem_amount_max_volume_size", "Bytes of the largest volume that can be made.", { $0.maximumVolumeSize }),
-            ("pmem_amount_managed", "Bytes in the volume groups, free and used.", { $0.total }),
+            ("pmem_amount_managed", "Bytes that volumes can have, free and used.", { $0.total }),
         ]
-        for mode in NamespaceMode.allCases {
-            var parameters = VolumeParameters()
+        let modes: [NamespaceMode?] = pool.defaultParameters.mode == nil ? [nil] : NamespaceMode.allCases
+        for mode in modes {
+            var parameters = pool.defaultParameters
             parameters.mode = mode
+            let nsmode = mode.map { [("nsmode", $0.rawValue)] } ?? []
             for (name, help, value) in values {
                 metrics.registerGauge(
                     name: name, help: help,
-                    labels: [
-                        ("node", configuration.nodeID), ("driver_name", configuration.driverName),
-                        ("nsmode", mode.rawValue),
-                    ], simple: true
+                    labels: [("node", configuration.nodeID), ("driver_name", configuration.driverName)] + nsmode,
+                    simple: true
                 ) { [parameters] in
                     guard (try? pool.checkReady()) != nil else { return nil }
                     return (try? await pool.capacity(for: parameters, segments: nil)).map { Double(value($0)) }

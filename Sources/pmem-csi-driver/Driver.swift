@@ -21,6 +21,7 @@ struct Driver: ProgramCommand {
     }
 
     func run() async throws {
+        Memory.keepSmall()
         bootstrapLogging(log)
         try await Assembly(configuration: options.configuration(), logger: Logger(label: "pmem-csi-driver")).run()
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import DeviceManager
 import Registry
 
 /// What the driver does on one machine.
@@ -9,12 +10,19 @@ enum Mode: String, ExpressibleByArgument, CaseIterable {
 
 /// What volumes are made of.
 enum Manager: String, ExpressibleByArgument, CaseIterable {
+    /// Logical volumes in the groups of pmem-vgm.
     case lvm
+    /// Files below -statePath, as loop devices.
+    case file
 }
 
 /// The driver's own flags; `configuration` holds every rule about valid values and combinations.
 struct Options: ParsableArguments {
-    static let flags = ["mode", "endpoint", "nodeid", "drivername", "deviceManager", "statePath", "metricsListen"]
+    static let flags =
+        [
+            "mode", "endpoint", "nodeid", "drivername", "deviceManager", "statePath", "metricsListen",
+            "snapshotFreezeSeconds",
+        ] + ThinOptions.flags + FileOptions.flags
 
     @Option(name: .customLong("mode"), help: "What this process does: unified.")
     var mode = Mode.unified
@@ -24,12 +32,20 @@ struct Options: ParsableArguments {
     var nodeID = "nodeid"
     @Option(name: .customLong("drivername"), help: "The CSI name of this driver, in domain style.")
     var driverName = "pmem-csi.intel.com"
-    @Option(name: .customLong("deviceManager"), help: "What volumes are made of: lvm.")
+    @Option(name: .customLong("deviceManager"), help: "What volumes are made of: lvm or file.")
     var deviceManager = Manager.lvm
-    @Option(name: .customLong("statePath"), help: "Directory of the volume records (default: /var/lib/<drivername>).")
+    @Option(
+        name: .customLong("statePath"),
+        help: "Directory of the volume records and files (default: /var/lib/<drivername>).")
     var statePath = ""
     @Option(name: .customLong("metricsListen"), help: "address:port of the Prometheus metrics; none when empty.")
     var metricsListen = ""
+    @Option(
+        name: .customLong("snapshotFreezeSeconds"),
+        help: "Seconds that writers may have to wait while a mounted file system is copied.")
+    var snapshotFreezeSeconds = 10
+    @OptionGroup var thin: ThinOptions
+    @OptionGroup var file: FileOptions
 
     func configuration() throws -> DriverConfiguration {
         guard Self.isDomainName(driverName) else {
@@ -41,14 +57,21 @@ struct Options: ParsableArguments {
             throw ValidationError(
                 "flag -nodeid: \"\(nodeID)\" must have 1 to 63 bytes, since it is a topology value too")
         }
+        guard (0...3600).contains(snapshotFreezeSeconds) else {
+            throw ValidationError("flag -snapshotFreezeSeconds: \(snapshotFreezeSeconds) is not between 0 and 3600")
+        }
         let statePath = statePath.isEmpty ? "/var/lib/\(driverName)" : statePath
         guard statePath.hasPrefix("/") else {
             throw ValidationError("flag -statePath: \"\(statePath)\" is not an absolute path")
         }
+        let thin = try thin.provisioning()
+        let capacity = try file.limit(deviceManager)
         do {
             return DriverConfiguration(
-                endpoint: try Endpoint(endpoint), nodeID: nodeID, driverName: driverName, statePath: statePath,
-                metricsListen: metricsListen.isEmpty ? nil : metricsListen)
+                endpoint: try Endpoint(endpoint), nodeID: nodeID, driverName: driverName,
+                deviceManager: deviceManager, statePath: statePath, capacity: capacity,
+                metricsListen: metricsListen.isEmpty ? nil : metricsListen,
+                snapshotFreeze: .seconds(snapshotFreezeSeconds), thin: thin)
         } catch {
             throw ValidationError("flag -endpoint: \(error)")
         }
@@ -65,6 +88,12 @@ struct DriverConfiguration: Sendable {
     let endpoint: Endpoint
     let nodeID: String
     let driverName: String
+    let deviceManager: Manager
     let statePath: String
+    /// Bytes that all files of volumes may have together; nil for all that there is.
+    let capacity: UInt64?
     let metricsListen: String?
+    /// How long the writers of a mounted file system may have to wait for a copy of it.
+    let snapshotFreeze: Duration
+    let thin: ThinProvisioning
 }

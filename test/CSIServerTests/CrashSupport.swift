@@ -1,4 +1,7 @@
+import CSIProto
 import DeviceManager
+import FoundationEssentials
+import TestSupport
 
 @testable import CSIServer
 
@@ -17,4 +20,19 @@ func crashRecord(_ phase: VolumeRecord.Phase, of name: String = "a", size: UInt6
 
 func save(_ record: VolumeRecord, in directory: String) throws {
     try VolumeRecords(directory: "\(directory)/state", logger: quiet).save(record)
+}
+
+/// Runs `body` on what is left if the driver is killed now: a copy of its records, and of its devices.
+func afterCrash(
+    of directory: String, _ manager: InMemoryDeviceManager, _ body: (Driver, InMemoryDeviceManager) async throws -> Void
+) async throws {
+    let left = await manager.afterCrash()
+    try await withDirectory { other in
+        try FileManager.default.copyItem(atPath: "\(directory)/state", toPath: "\(other)/state")
+        try await withDriver(left, in: other) { driver in
+            // A client that is never used does not stand its end.
+            _ = try await driver.identity.probe(.init())
+            try await body(driver, left)
+        }
+    }
 }

@@ -129,7 +129,8 @@ struct ControllerPublishTests {
 
     @Test(
         "a capability that cannot be honoured is refused",
-        arguments: [.block(), .mount("xfs"), .mount("ext4", .multiNodeMultiWriter)] as [Csi_V1_VolumeCapability])
+        arguments: [.mount("btrfs"), .block(.multiNodeMultiWriter), .mount("ext4", .multiNodeMultiWriter)]
+            as [Csi_V1_VolumeCapability])
     func capability(capability: Csi_V1_VolumeCapability) async throws {
         try await withDriver { driver, _ in
             let id = try await driver.create("a").volumeID

@@ -34,25 +34,27 @@ struct FormattingTests {
             (.formatted("ext4"), .ambiguous, .refused), (.formatted("xfs"), .xfs, .refused),
             (.unknown, .ext4, .kept), (.unknown, .blank, .formatted), (.unknown, .stain(ends[0]), .refused),
             (.unknown, .stain(ends[1]), .refused), (.unknown, .xfs, .refused), (.unknown, .luks, .refused),
-            (.unknown, .ambiguous, .refused),
+            (.unknown, .ambiguous, .refused), (.block, .ext4, .kept), (.block, .blank, .refused),
+            (.block, .xfs, .refused), (.block, .luks, .refused), (.block, .ambiguous, .refused),
         ] as [(VolumeRecord.Format, Content, Outcome)])
     func decision(format: VolumeRecord.Format, content: Content, outcome: Outcome) async throws {
         try await withRealVolume { volume, _ in
-            try await put(content, on: volume.device)
+            let device = try await volume.attach()
+            try await put(content, on: device)
             try volume.set(format)
-            let (before, identifier) = try (identity(of: volume.device), uuid(of: volume.device))
+            let (before, identifier) = try (identity(of: device), uuid(of: device))
             if case .refused = outcome {
                 await expect(.failedPrecondition, volume.id) { try await volume.stage() }
                 #expect(volume.format == format)
-                #expect(try identity(of: volume.device) == before)
-                #expect(try volume.mountPoints() == [])
+                #expect(try identity(of: device) == before)
+                #expect(try await volume.mountPoints() == [])
                 return
             }
             try await volume.stage()
-            #expect(volume.format == .formatted("ext4"))
+            #expect(volume.format == (format == .block ? .block : .formatted("ext4")))
             #expect(try MountTable.current().at(volume.staging)?.type == "ext4")
             let isKept = if case .kept = outcome { true } else { false }
-            #expect(try (uuid(of: volume.device) == identifier) == isKept)
+            #expect(try (uuid(of: device) == identifier) == isKept)
         }
     }
 
@@ -98,8 +100,9 @@ struct FormattingTests {
     func mkfsFails() async throws {
         try await withRealVolume { volume, _ in
             // The exclusive open that mkfs makes fails while somebody else has one.
-            let holder = open(volume.device, O_RDONLY | O_EXCL | O_CLOEXEC)
-            await expect(.failedPrecondition, volume.device) { try await volume.stage() }
+            let device = try await volume.attach()
+            let holder = open(device, O_RDONLY | O_EXCL | O_CLOEXEC)
+            await expect(.failedPrecondition, device) { try await volume.stage() }
             #expect(volume.format == .formatting("ext4"))
             close(holder)
             try await volume.stage()

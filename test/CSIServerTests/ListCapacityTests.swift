@@ -114,7 +114,8 @@ struct GetCapacityTests {
 
     @Test(
         "of volumes that cannot be made there is no room",
-        arguments: [.block(), .mount("xfs"), .mount("ext4", .multiNodeMultiWriter)] as [Csi_V1_VolumeCapability])
+        arguments: [.mount("btrfs"), .block(.multiNodeMultiWriter), .mount("ext4", .multiNodeMultiWriter)]
+            as [Csi_V1_VolumeCapability])
     func unsupported(capability: Csi_V1_VolumeCapability) async throws {
         try await withDriver { driver, _ in
             let free = try await driver.free { $0.volumeCapabilities = [.mount(), capability] }

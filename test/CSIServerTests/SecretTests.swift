@@ -120,7 +120,6 @@ extension SecretTests {
 
     private func prepare(_ driver: Driver) async throws -> String {
         let request = Csi_V1_CreateVolumeRequest.volume("b").with {
-            $0.parameters = ["nsmode": "sector"]
             $0.volumeCapabilities = [Self.capability]
             $0.secrets = Self.secrets
         }

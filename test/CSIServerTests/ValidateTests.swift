@@ -24,7 +24,8 @@ struct ValidateTests {
         try await withDriver { driver, _ in
             let volume = try await driver.create("a")
             let capabilities: [Csi_V1_VolumeCapability] = [
-                .mount(), .mount("ext4", flags: ["noatime"], .singleNodeReaderOnly),
+                .mount(), .mount("ext4", flags: ["noatime"], .singleNodeReaderOnly), .mount("xfs"),
+                .block(.singleNodeMultiWriter),
             ]
             let response = try await validate(driver) {
                 $0.volumeCapabilities = capabilities
@@ -43,7 +44,7 @@ struct ValidateTests {
         try await withDriver { driver, _ in
             try await driver.create("a")
             let changes: [(inout Csi_V1_ValidateVolumeCapabilitiesRequest) -> Void] = [
-                { $0.volumeCapabilities = [.mount(), .block()] }, { $0.volumeCapabilities = [.mount("xfs")] },
+                { $0.volumeCapabilities = [.mount("btrfs")] }, { $0.mutableParameters = ["nsmode": "fsdax"] },
                 { $0.volumeCapabilities = [.mount("ext4", .multiNodeMultiWriter), .mount()] },
                 { $0.volumeContext = ["nsmode": "sector"] }, { $0.parameters = ["nsmode": "sector"] },
                 { $0.parameters = ["colour": "red"] }, { $0.mutableParameters = ["colour": "red"] },

@@ -64,8 +64,14 @@ import Testing
         try await lvm.extendGroup("g0", devices: [devices[1].path])
         #expect(try number() == sequence.number + 2)
         #expect(try MetadataSequence.read(device: devices[1].path).number == sequence.number + 2)
-        try await lvm.removeVolume(group: "g0", name: "a")
+        try await lvm.extendVolume(group: "g0", name: "a", size: 12 << 20)
+        #expect(try await lvm.groups().first?.volume("a")?.size == 12 << 20)
+        #expect(await code { try await lvm.extendVolume(group: "g0", name: "a", size: 1 << 40) } == .notEnoughSpace)
         #expect(try number() == sequence.number + 3)
+        try await lvm.changeTags(group: "g0", name: "a", add: ["t3"], remove: ["t1"])
+        #expect(try number() == sequence.number + 4)
+        try await lvm.removeVolume(group: "g0", name: "a")
+        #expect(try number() == sequence.number + 5)
     }
 
     @Test func `the number stays right when the text goes round its ring`() async throws {

@@ -11,14 +11,20 @@ import Testing
          "pe_start":"18874368", "pv_mda_size":"18870272", "pv_mda_free":"9432576", "pv_missing":""}
         """
     private static let volume = """
-        {"lv_name":"d", "lv_uuid":"7yWW4v", "lv_size":"62914560", "lv_tags":"", "lv_active":"active", "pool_lv":"",
-         "origin":""}
+        {"lv_name":"d", "lv_uuid":"7yWW4v", "lv_size":"62914560", "lv_tags":"", "lv_active":"active",
+         "lv_layout":"linear", "pool_lv":"", "origin":""}
+        """
+    private static let thinVolumes = """
+        {"lv_name":"p", "lv_uuid":"u", "lv_size":"8", "lv_tags":"", "lv_active":"active", "lv_layout":"thin,pool",
+         "pool_lv":"", "origin":""},
+        {"lv_name":"t", "lv_uuid":"v", "lv_size":"4", "lv_tags":"a,b", "lv_active":"", "lv_layout":"thin,sparse",
+         "pool_lv":"p", "origin":"o"}
         """
 
-    private static func report(group: String = group) -> String {
+    private static func report(group: String = group, volumes: String = volume) -> String {
         """
         {"report": [
-            {"vg": [\(group)], "pv": [\(device)], "lv": [\(volume)], "pvseg": [{"pvseg_start":"0"}]},
+            {"vg": [\(group)], "pv": [\(device)], "lv": [\(volumes)], "pvseg": [{"pvseg_start":"0"}]},
             {"pv": [\(device)], "pvseg": [{"pvseg_start":"0"}]}
         ]}
         """
@@ -37,6 +43,15 @@ import Testing
                     extentSize: 4_194_304, sequenceNumber: 8, physicalVolumes: [device], logicalVolumes: [volume])
             ])
         #expect(report.unusedPhysicalVolumes == [device])
+    }
+
+    @Test func `a thin pool is told from the volumes in it`() throws {
+        let report = try LVM.Report(json: Self.report(volumes: Self.thinVolumes))
+        #expect(
+            report.groups.first?.logicalVolumes == [
+                LogicalVolume(name: "p", id: "u", size: 8, isPool: true),
+                LogicalVolume(name: "t", id: "v", size: 4, tags: ["a", "b"], isActive: false, pool: "p", origin: "o"),
+            ])
     }
 
     @Test func `a machine without groups has none`() throws {

@@ -21,14 +21,16 @@ import Testing
         }
     }
 
-    @Test func `what holds data is not removed`() async throws {
+    @Test func `what holds data is neither mounted over nor removed`() async throws {
         try await withDirectory { directory in
             try Mounter.createMountPoint(directory: directory + "/full")
             try write([1], to: directory + "/full/file")
             for path in [directory + "/full", directory + "/full/file"] {
-                #expect(await code { try Mounter.removeMountPoint(path) } == .failed)
+                #expect(await code { try Mounter.removeMountPoint(path) } == .occupied)
                 #expect(access(path, F_OK) == 0)
             }
+            #expect(await code { try Mounter.createMountPoint(directory: directory + "/full") } == .occupied)
+            #expect(await code { try Mounter.createMountPoint(file: directory + "/full/file") } == .occupied)
         }
     }
 
@@ -48,7 +50,7 @@ import Testing
             #expect(await code { try Mounter.createMountPoint(directory: directory + "/file") } == .invalidArgument)
             #expect(await code { try Mounter.createMountPoint(directory: directory + "/link") } == .invalidArgument)
             #expect(await code { try Mounter.createMountPoint(file: directory) } == .invalidArgument)
-            #expect(await code { try Mounter.removeMountPoint(directory + "/link") } == .failed)
+            #expect(await code { try Mounter.removeMountPoint(directory + "/link") } == .occupied)
         }
     }
 }

@@ -7,6 +7,13 @@ import Testing
 @Suite struct PMEMGroupsTests {
     private static let mib: UInt64 = 1 << 20
     private static let id = VolumeID(name: "a", node: "n")
+    private static let thin = ThinProvisioning()
+
+    private static func parameters(_ mode: NamespaceMode) -> VolumeParameters {
+        var parameters = VolumeParameters()
+        parameters.mode = mode
+        return parameters
+    }
 
     private func group(
         _ name: String, tags: [String], free: UInt64 = 100 * mib, devices: [PhysicalVolume] = [],
@@ -18,9 +25,7 @@ import Testing
     }
 
     private func spec(_ size: UInt64, _ mode: NamespaceMode = .fsdax) -> VolumeSpec {
-        var parameters = VolumeParameters()
-        parameters.mode = mode
-        return VolumeSpec(id: Self.id, name: "a", size: SizeRange(required: size), parameters: parameters)
+        VolumeSpec(id: Self.id, name: "a", size: SizeRange(required: size), parameters: Self.parameters(mode))
     }
 
     @Test(
@@ -33,24 +38,25 @@ import Testing
             ("debian", ["fsdax"], false),
         ])
     func ours(name: String, tags: [String], isOurs: Bool) {
-        let groups = PMEMGroups(reported: [group(name, tags: tags)])
+        let groups = PMEMGroups(reported: [group(name, tags: tags)], thin: Self.thin)
         #expect(groups.isEmpty != isOurs)
         #expect(groups.contains(name) == isOurs)
     }
 
     @Test("room is that of the groups of the mode")
     func capacity() {
-        let groups = PMEMGroups(reported: [
-            group("ndbus0region0fsdax", tags: ["fsdax"], free: 60 * Self.mib),
-            group("ndbus0region1fsdax", tags: ["fsdax"], free: 40 * Self.mib),
-            group("ndbus0region0sector", tags: ["sector"], free: 8 * Self.mib),
-            group("foreign", tags: ["fsdax"], free: 1 << 40),
-        ])
-        let fsdax = groups.capacity(mode: .fsdax)
+        let groups = PMEMGroups(
+            reported: [
+                group("ndbus0region0fsdax", tags: ["fsdax"], free: 60 * Self.mib),
+                group("ndbus0region1fsdax", tags: ["fsdax"], free: 40 * Self.mib),
+                group("ndbus0region0sector", tags: ["sector"], free: 8 * Self.mib),
+                group("foreign", tags: ["fsdax"], free: 1 << 40),
+            ], thin: Self.thin)
+        let fsdax = groups.capacity(for: Self.parameters(.fsdax))
         #expect(fsdax.available == 100 * Self.mib && fsdax.maximumVolumeSize == 60 * Self.mib)
         #expect(fsdax.total == 400 * Self.mib && fsdax.minimumVolumeSize == 4 * Self.mib)
-        #expect(groups.capacity(mode: .sector).available == 8 * Self.mib)
-        #expect(PMEMGroups(reported: []).capacity(mode: .fsdax).available == 0)
+        #expect(groups.capacity(for: Self.parameters(.sector)).available == 8 * Self.mib)
+        #expect(PMEMGroups(reported: [], thin: Self.thin).capacity(for: Self.parameters(.fsdax)).available == 0)
     }
 
     @Test(
@@ -60,11 +66,12 @@ import Testing
             (60 * mib, "ndbus0region0fsdax"), (60 * mib + 1, nil), (1 << 62, nil),
         ] as [(UInt64, String?)])
     func bestFit(size: UInt64, expected: String?) throws {
-        let groups = PMEMGroups(reported: [
-            group("ndbus0region0fsdax", tags: ["fsdax"], free: 60 * Self.mib),
-            group("ndbus0region1fsdax", tags: ["fsdax"], free: 40 * Self.mib),
-            group("ndbus0region0sector", tags: ["sector"], free: 199 * Self.mib),
-        ])
+        let groups = PMEMGroups(
+            reported: [
+                group("ndbus0region0fsdax", tags: ["fsdax"], free: 60 * Self.mib),
+                group("ndbus0region1fsdax", tags: ["fsdax"], free: 40 * Self.mib),
+                group("ndbus0region0sector", tags: ["sector"], free: 199 * Self.mib),
+            ], thin: Self.thin)
         #expect(try groups.bestFit(spec(size)) == expected)
         let error = groups.noRoom(for: spec(size))
         #expect(error.code == .notEnoughSpace && error.message.contains("\(60 * Self.mib)"))
@@ -73,9 +80,10 @@ import Testing
     @Test("a group of which a device is missing has no room")
     func incomplete() throws {
         let device = PhysicalVolume(device: "[unknown]", isMissing: true)
-        let groups = PMEMGroups(reported: [group("ndbus0region0fsdax", tags: ["fsdax"], devices: [device])])
+        let groups = PMEMGroups(
+            reported: [group("ndbus0region0fsdax", tags: ["fsdax"], devices: [device])], thin: Self.thin)
         #expect(try groups.bestFit(spec(1)) == nil)
-        #expect(groups.capacity(mode: .fsdax).available == 0)
+        #expect(groups.capacity(for: Self.parameters(.fsdax)).available == 0)
         #expect(groups.contains("ndbus0region0fsdax"))
     }
 
@@ -84,7 +92,7 @@ import Testing
         let other = VolumeGroup(
             name: "ndbus0region0fsdax", tags: ["fsdax"], size: 256 * Self.mib, free: 256 * Self.mib,
             extentSize: 32 * Self.mib)
-        let groups = PMEMGroups(reported: [other])
+        let groups = PMEMGroups(reported: [other], thin: Self.thin)
         #expect(try groups.size(of: spec(5 * Self.mib), in: other.name) == 32 * Self.mib)
         #expect(try groups.size(of: spec(257 * Self.mib), in: other.name) == nil)
     }
@@ -93,7 +101,7 @@ import Testing
     func twice() {
         let volume = LogicalVolume(name: Self.id.rawValue, size: 4)
         let names = ["ndbus0region0fsdax", "ndbus0region1fsdax"]
-        let groups = PMEMGroups(reported: names.map { group($0, tags: ["fsdax"], volumes: [volume]) })
+        let groups = PMEMGroups(reported: names.map { group($0, tags: ["fsdax"], volumes: [volume]) }, thin: Self.thin)
         #expect(groups.find(Self.id, in: nil).count == 2)
         for name in names { #expect(groups.find(Self.id, in: name).map(\.location) == [name]) }
     }
@@ -101,15 +109,21 @@ import Testing
     @Test("own changes are counted without a report")
     func changes() {
         let name = "ndbus0region0fsdax"
-        var groups = PMEMGroups(reported: [group(name, tags: ["fsdax"])])
+        var groups = PMEMGroups(reported: [group(name, tags: ["fsdax"])], thin: Self.thin)
         let volume = Volume(id: Self.id, size: 40 * Self.mib, location: name)
-        groups.add(volume, tags: ["csi.driver=d"])
+        groups.add(volume, tags: ["csi.driver=d"], provisioning: .thick)
         #expect(groups.find(Self.id, in: nil) == [volume])
-        #expect(groups.capacity(mode: .fsdax).available == 60 * Self.mib)
+        #expect(groups.capacity(for: Self.parameters(.fsdax)).available == 60 * Self.mib)
         #expect(groups.logicalVolumes.map(\.volume.tags) == [["csi.driver=d"]])
+        groups.resize(Self.id, in: name, to: 60 * Self.mib)
+        #expect(groups.find(Self.id, in: name).map(\.size) == [60 * Self.mib])
+        #expect(groups.capacity(for: Self.parameters(.fsdax)).available == 40 * Self.mib)
+        groups.setTags(["t"], of: Self.id, in: name)
+        #expect(groups.logicalVolumes.map(\.volume.tags) == [["t"]])
         groups.remove(volume)
+        #expect(groups.entries[name]?.group.sequenceNumber == 7 + 4)
         #expect(groups.find(Self.id, in: nil).isEmpty)
-        #expect(groups.capacity(mode: .fsdax).available == 100 * Self.mib)
+        #expect(groups.capacity(for: Self.parameters(.fsdax)).available == 100 * Self.mib)
     }
 
     @Test("volumes of others are not found as ours, and records are rebuilt only for those with our tag")
@@ -122,7 +136,8 @@ import Testing
             LogicalVolume(
                 name: VolumeID(name: "c", node: "n").rawValue, size: 4, tags: ["csi.driver=d", "csi.eraseafter=false"]),
         ]
-        let groups = PMEMGroups(reported: [group("ndbus0region0sector", tags: ["sector"], volumes: volumes)])
+        let groups = PMEMGroups(
+            reported: [group("ndbus0region0sector", tags: ["sector"], volumes: volumes)], thin: Self.thin)
         #expect(groups.find(other, in: nil).map(\.size) == [3])
         let records = groups.rebuiltRecords(VolumeTags(driver: "d")).sorted { $0.size < $1.size }
         #expect(records.map(\.size) == [2, 4])
@@ -134,14 +149,16 @@ import Testing
     @Test("a small metadata area is warned about with its limit", arguments: [(1 << 20, true), (16 << 20, false)])
     func warnings(size: UInt64, isWarned: Bool) {
         let device = PhysicalVolume(device: "/dev/pmem7", metadataSize: size)
-        let groups = PMEMGroups(reported: [group("ndbus0region0fsdax", tags: ["fsdax"], devices: [device])])
+        let groups = PMEMGroups(
+            reported: [group("ndbus0region0fsdax", tags: ["fsdax"], devices: [device])], thin: Self.thin)
         #expect(groups.warnings.contains { $0.contains("/dev/pmem7") && $0.contains("1736") } == isWarned)
     }
 
     @Test("groups whose devices cannot be read are not current")
     func current() async {
         let device = PhysicalVolume(device: "/nonexistent")
-        let groups = PMEMGroups(reported: [group("ndbus0region0fsdax", tags: ["fsdax"], devices: [device])])
+        let groups = PMEMGroups(
+            reported: [group("ndbus0region0fsdax", tags: ["fsdax"], devices: [device])], thin: Self.thin)
         #expect(await groups.areCurrent() == false)
     }
 }

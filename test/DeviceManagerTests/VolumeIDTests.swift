@@ -29,6 +29,16 @@ import Testing
         #expect(Set(ids).count == ids.count)
     }
 
+    @Test("a volume, a snapshot and an inline volume of one name have ids of one form, and all differ")
+    func kinds() {
+        let ids = [
+            VolumeID(name: "a", node: "n"), VolumeID(snapshot: "a", node: "n"), VolumeID(ephemeral: "a", node: "n"),
+        ]
+        #expect(Set(ids).count == 3)
+        #expect(ids.map { VolumeID($0.rawValue) } == ids)
+        #expect(ids.allSatisfy { $0.isOn(node: "n") && $0.rawValue.hasPrefix("a-") })
+    }
+
     private static let hash32 = String(repeating: "0a", count: 16)
     private static let hash10 = "0123456789"
     private static let hash56 = String(repeating: "0123456789abcd", count: 4)

@@ -31,6 +31,44 @@ struct CsictlTests {
                     + #""parameters":{"nsmode":"sector"}}"#
             ),
             (
+                ["create", "b", "-from-snapshot", "s-1", "-provisioning", "thin", "-block"], "CreateVolume",
+                #"{"volume_capabilities":[{"access_mode":{"mode":"SINGLE_NODE_WRITER"},"block":{}}],"name":"b","#
+                    + #""volume_content_source":{"snapshot":{"snapshot_id":"s-1"}},"#
+                    + #""parameters":{"provisioning":"thin"}}"#
+            ),
+            (
+                ["create", "c", "-from-volume", "v-1", "-size", "2Gi"], "CreateVolume",
+                #"{"volume_capabilities":[{"access_mode":{"mode":"SINGLE_NODE_WRITER"},"mount":{"fs_type":"ext4"}}],"#
+                    + #""name":"c","volume_content_source":{"volume":{"volume_id":"v-1"}},"#
+                    + #""capacity_range":{"required_bytes":"2147483648"}}"#
+            ),
+            (["snapshot", "s", "v-1"], "CreateSnapshot", #"{"name":"s","source_volume_id":"v-1"}"#),
+            (
+                ["snapshots", "-volume", "v-1", "-max", "2"], "ListSnapshots",
+                #"{"source_volume_id":"v-1","max_entries":"2"}"#
+            ),
+            (["delete-snapshot", "s-1"], "DeleteSnapshot", #"{"snapshot_id":"s-1"}"#),
+            (["delete-snapshot", "snapshot_id=s-1"], "DeleteSnapshot", #"{"snapshot_id":"s-1"}"#),
+            (["delete-snapshot", #"{"snapshot_id":"s-1"}"#], "DeleteSnapshot", #"{"snapshot_id":"s-1"}"#),
+            (["get-snapshot", "s-1"], "GetSnapshot", #"{"snapshot_id":"s-1"}"#),
+            (["get", "v-1"], "ControllerGetVolume", #"{"volume_id":"v-1"}"#),
+            (
+                ["expand", "v-1", "-size", "2Gi"], "ControllerExpandVolume",
+                #"{"volume_id":"v-1","capacity_range":{"required_bytes":"2147483648"}}"#
+            ),
+            (
+                ["modify", "v-1", "-eraseafter", "false"], "ControllerModifyVolume",
+                #"{"volume_id":"v-1","mutable_parameters":{"eraseafter":"false"}}"#
+            ),
+            (
+                ["node-expand", "v-1", "/t", "-staging", "/s"], "NodeExpandVolume",
+                #"{"volume_id":"v-1","volume_path":"/t","staging_target_path":"/s"}"#
+            ),
+            (
+                ["-time", "-progress", "stats", "v-1", "/t"], "NodeGetVolumeStats",
+                #"{"volume_id":"v-1","volume_path":"/t"}"#
+            ),
+            (
                 ["-timeout=5", "--endpoint", "/x.sock", "delete", "id", "secrets.a.b=c=\"d\""], "DeleteVolume",
                 #"{"volume_id":"id","secrets":{"a.b":"c=\"d\""}}"#
             ),
@@ -45,7 +83,8 @@ struct CsictlTests {
     @Test(
         "wrong usage is refused before any call",
         arguments: [
-            ["frob"], ["create"], ["create", "a", "-frob", "1"], ["create", "a", "-size", "1GB"], ["-frob", "probe"],
+            ["frob"], ["create"], ["create", "a", "-frob", "1"], ["snapshot", "s"], ["modify", "v", "-frob", "1"],
+            ["create", "a", "-size", "1GB"], ["-frob", "probe"],
             ["-timeout", "0", "probe"], ["list-volumes", "max"], ["list-volumes", "frob=1"],
             ["create-volume", "name=a", "name.b=c"], ["create-volume", "volume_capabilities.1.block:={}"],
         ])

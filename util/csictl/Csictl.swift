@@ -22,10 +22,10 @@ struct Csictl {
             }
             return 0
         } catch let error as UsageError {
-            complain("csictl: \(error)")
+            complain("csictl: \(error)\n")
             return 2
         } catch {
-            complain(json(of: RPCError(anyError: error)))
+            complain(json(of: RPCError(anyError: error)) + "\n")
             return 1
         }
     }
@@ -37,9 +37,34 @@ struct Csictl {
         let field = options.field?.split(separator: ".").map(String.init)
         var callOptions = CallOptions.defaults
         callOptions.timeout = options.timeout
+        let isTerminal = isatty(STDERR_FILENO) == 1
+        let subject = options.progress || isTerminal ? request.subject : nil
+        let bar = ProgressBar(isTerminal: isTerminal, write: complain)
         try await withClient(to: endpoint) { [callOptions] client in
-            try await call(client, callOptions) { show($0, field: field) }
+            if options.time { try? await connect(client, callOptions) }
+            let start = ContinuousClock.now
+            // The bar must be gone before anything else is written to the terminal.
+            defer {
+                bar.end()
+                if options.time { complain("\(request.method.name) \(milliseconds(since: start)) ms\n") }
+            }
+            try await bar.following(subject, client) {
+                try await call(client, callOptions) { json in
+                    bar.end()
+                    show(json, field: field)
+                }
+            }
         }
+    }
+
+    /// Any first call makes the connection.
+    private static func connect(_ client: Client, _ options: CallOptions) async throws {
+        try await Method.named("probe")?.prepare("{}")(client, options) { _ in }
+    }
+
+    private static func milliseconds(since start: ContinuousClock.Instant) -> String {
+        let tenths = Int64((ContinuousClock.now - start) / .microseconds(100))
+        return "\(tenths / 10).\(tenths % 10)"
     }
 
     private static func show(_ json: String, field: [String]?) {
@@ -63,7 +88,7 @@ struct Csictl {
 
     /// Not through stderr's FILE, which Swift cannot prove safe.
     private static func complain(_ text: String) {
-        let line = Array("\(text)\n".utf8)
+        let line = Array(text.utf8)
         _ = write(STDERR_FILENO, line, line.count)
     }
 

@@ -7,16 +7,24 @@ struct Options {
     var file: String?
     /// Print only this field of the response.
     var field: String?
+    /// Show the progress of long work even where standard error is no terminal.
+    var progress = false
+    var time = false
     var command = "help"
     var arguments: [String] = []
 
     static let help = """
         usage: csictl [flags] METHOD [JSON | - | key=value ...]
-               csictl [flags] create NAME | delete ID | list | capacity | attach ID NODE | detach ID [NODE] | info
-                              stage ID STAGING | publish ID STAGING TARGET | unpublish ID TARGET | unstage ID STAGING
-                              probe | node-info            (each also takes key=value ...)
+               csictl [flags] SHORT FORM [key=value ...]
                csictl methods                              (every method with its request's fields)
                csictl adopt [ID ...]                       (see below)
+
+        short forms:
+          info | probe | node-info | capacity | list
+          create NAME | get ID | expand ID | modify ID | delete ID | attach ID NODE | detach ID NODE
+          snapshot NAME ID | snapshots | get-snapshot ID | delete-snapshot ID
+          stage ID STAGING | publish ID STAGING TARGET | stats ID PATH | node-expand ID PATH
+          unpublish ID TARGET | unstage ID STAGING
 
         METHOD is CreateVolume, create-volume or controller.CreateVolume. A request is proto JSON, "-" reads it from
         standard input. key=value sets a field: capacity_range.required_bytes=1Gi parameters.nsmode=fsdax
@@ -27,8 +35,11 @@ struct Options {
           -timeout S    seconds to wait for the answer (600)
           -f FILE       the request's JSON
           -field PATH   print only this field of the answer, text without quotes: volume.volume_id
-        flags of the short forms: -size 1Gi -limit 2Gi -nsmode fsdax|sector -eraseafter true|false -fs ext4|xfs -block
-          -access SINGLE_NODE_WRITER -ro -max N -token T
+          -progress     show on stderr how far erasing and copying came (always where stderr is a terminal)
+          -time         print on stderr how many ms the call took, without those for the connection
+        flags of the short forms: -size 1Gi -limit 2Gi -nsmode fsdax|sector -provisioning thick|thin
+          -eraseafter true|false -fs ext4|xfs -block -access SINGLE_NODE_WRITER -ro -max N -token T
+          -from-snapshot ID, -from-volume ID (create), -volume ID (snapshots), -staging PATH (stats, node-expand)
         adopt rebuilds lost records of volumes from their tags, of all volumes or those named; the driver must be stopped:
           -drivername N (pmem-csi.intel.com)   -statePath DIR (/var/lib/<drivername>)
 
@@ -65,6 +76,11 @@ struct Options {
         if name == "h" || name == "help" {
             rest = []
             return
+        }
+        switch word.drop(while: { $0 == "-" }) {
+        case "progress": return progress = true
+        case "time": return time = true
+        default: break
         }
         guard ["endpoint", "timeout", "f", "field"].contains(name) else { throw UsageError("unknown flag \(word)") }
         guard let value = parts.count > 1 ? String(parts[1]) : rest.popFirst() else {

@@ -6,7 +6,9 @@ struct Request {
     let json: String
 
     init(_ options: Options) throws {
-        if let short = ShortForm.all.first(where: { $0.name == options.command }),
+        // Some short forms have the name of their method, which takes whole requests too.
+        let isWhole = options.file != nil || options.arguments.first.map { $0 == "-" || $0.hasPrefix("{") } ?? false
+        if let short = ShortForm.all.first(where: { $0.name == options.command }), !isWhole,
             let method = Method.named(short.method)
         {
             self.method = method
@@ -18,6 +20,15 @@ struct Request {
         }
         self.method = method
         json = try Self.json(options)
+    }
+
+    /// The name or id under which the driver would report long work for this request.
+    var subject: String? {
+        let value = try? JSONValue(parsing: json)
+        return ["name", "snapshot_id", "volume_id"].lazy.compactMap { key in
+            guard case .string(let text) = value?.value(at: [key]), !text.isEmpty else { return nil }
+            return text
+        }.first
     }
 
     private static func json(_ options: Options) throws -> String {

@@ -5,44 +5,12 @@ struct ShortForm {
     let method: String
     /// Paths of the positional arguments, in order.
     var positionals: [String] = []
-    /// Flags beside those of `flags`.
+    /// Where the volume's capability is set; nil where the method has none.
     var capability: String?
     /// Set unless the command line says otherwise.
     var defaults: [(path: String, value: String)] = []
-
-    static let all: [ShortForm] = [
-        ShortForm(
-            name: "create", method: "CreateVolume", positionals: ["name"], capability: "volume_capabilities.0",
-            defaults: [("capacity_range.required_bytes", "1Gi")]),
-        ShortForm(name: "delete", method: "DeleteVolume", positionals: ["volume_id"]),
-        ShortForm(name: "list", method: "ListVolumes"),
-        ShortForm(name: "capacity", method: "GetCapacity"),
-        ShortForm(
-            name: "attach", method: "ControllerPublishVolume", positionals: ["volume_id", "node_id"],
-            capability: "volume_capability"),
-        ShortForm(name: "detach", method: "ControllerUnpublishVolume", positionals: ["volume_id", "node_id"]),
-        ShortForm(
-            name: "stage", method: "NodeStageVolume", positionals: ["volume_id", "staging_target_path"],
-            capability: "volume_capability"),
-        ShortForm(
-            name: "publish", method: "NodePublishVolume",
-            positionals: ["volume_id", "staging_target_path", "target_path"], capability: "volume_capability"),
-        ShortForm(name: "unpublish", method: "NodeUnpublishVolume", positionals: ["volume_id", "target_path"]),
-        ShortForm(name: "unstage", method: "NodeUnstageVolume", positionals: ["volume_id", "staging_target_path"]),
-        ShortForm(name: "probe", method: "Probe"),
-        ShortForm(name: "info", method: "GetPluginInfo"),
-        ShortForm(name: "node-info", method: "NodeGetInfo"),
-    ]
-
-    /// Flags that set a field, whichever the short form.
-    private static let flags: [String: String] = [
-        "size": "capacity_range.required_bytes",
-        "limit": "capacity_range.limit_bytes",
-        "nsmode": "parameters.nsmode",
-        "eraseafter": "parameters.eraseafter",
-        "max": "max_entries",
-        "token": "starting_token",
-    ]
+    /// Where this form's flags set another field than elsewhere.
+    var ownFlags: [String: String] = [:]
 
     /// The request of a command line, as assignments in the order in which they must be made.
     func assignments(_ arguments: [String]) throws -> [Assignment] {
@@ -68,16 +36,22 @@ struct ShortForm {
             case "fs": filesystem = try Self.pop(&rest, argument)
             case "access": access = try Self.pop(&rest, argument)
             case let flag:
-                guard let path = Self.flags[flag] else { throw UsageError("\(name) has no flag \(argument)") }
+                guard let path = ownFlags[flag] ?? Self.flags[flag] else {
+                    throw UsageError("\(name) has no flag \(argument)")
+                }
                 made.append(try Assignment(path: path, text: try Self.pop(&rest, argument)))
             }
         }
-        if let missing = places.first { throw UsageError("\(name) needs \(missing)") }
+        if let missing = places.first(where: { place in !made.contains { $0.path == [place] } }) {
+            throw UsageError("\(name) needs \(missing)")
+        }
         return try standard(access: access, filesystem: filesystem, given: made) + made
     }
 
     private func standard(access: String, filesystem: String?, given: [Assignment]) throws -> [Assignment] {
-        var standard = try defaults.map { try Assignment(path: $0.path, text: $0.value) }
+        // A copy is as large as its source, unless the command line says otherwise.
+        let isCopy = given.contains { $0.path.first == "volume_content_source" }
+        var standard = isCopy ? [] : try defaults.map { try Assignment(path: $0.path, text: $0.value) }
         let field = capability?.split(separator: ".").first.map(String.init)
         if let capability, !given.contains(where: { $0.path.first == field }) {
             standard.append(try Assignment(path: "\(capability).access_mode.mode", text: access))

@@ -17,6 +17,17 @@ extension BlockDevice {
         try flush(device)
     }
 
+    /// Zeroes the last MiB of what was added behind `oldSize`, durably. The device may be mounted; the pages that this
+    /// leaves in its cache go away, because file systems that bypass it would not change them.
+    package func zeroEnd(addedTo oldSize: UInt64) throws(HostError) {
+        let device = try opened(O_RDWR)
+        let size = try sizeAboveZero(of: device)
+        guard oldSize < size else { return }
+        try writeZeroes(device, max(oldSize, size - min(Self.endSize, size))..<size)
+        try flush(device)
+        posix_fadvise(device.raw, 0, 0, POSIX_FADV_DONTNEED)
+    }
+
     package func endsAreZero() throws(HostError) -> Bool {
         let device = try opened(O_RDONLY)
         for range in Self.ends(of: try sizeAboveZero(of: device)) {

@@ -30,12 +30,14 @@ package enum Filesystem {
     }
 
     /// Makes a mounted xfs allocate in multiples of `bytes`, for all files to come: DAX maps 2 MiB pages only then.
+    /// A hint that somebody set already stays.
     package static func setExtentSizeHint(root: String, bytes: UInt32) throws(HostError) {
         let operation = "set the extent size hint of \(root)"
         do throws(Errno) {
             let directory = try Descriptor(opening: root, O_RDONLY | O_DIRECTORY)
             var attributes = linux_fsxattr()
             try control(directory, linux_FS_IOC_FSGETXATTR, &attributes)
+            guard attributes.extsize == 0 else { return }
             // FS_XFLAG_EXTSZINHERIT
             attributes.xflags |= 0x1000
             attributes.extsize = bytes
@@ -43,14 +45,5 @@ package enum Filesystem {
         } catch {
             throw .system(error.rawValue, operation)
         }
-    }
-
-    private static func control(
-        _ directory: borrowing Descriptor, _ request: UInt, _ attributes: inout linux_fsxattr
-    ) throws(Errno) {
-        let result = withUnsafeMutablePointer(to: &attributes) {
-            ioctl(directory.raw, request, UnsafeMutableRawPointer($0))
-        }
-        guard result == 0 else { throw Errno(rawValue: errno) }
     }
 }

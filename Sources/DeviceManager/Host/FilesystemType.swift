@@ -11,6 +11,14 @@ package enum FilesystemType: String, Sendable, CaseIterable {
         self = type
     }
 
+    /// Smaller devices are refused by mkfs.
+    package var minimumSize: UInt64 {
+        switch self {
+        case .ext4: 1 << 20
+        case .xfs: 300 << 20
+        }
+    }
+
     var program: String { "mkfs.\(rawValue)" }
 
     var debianPackage: String {

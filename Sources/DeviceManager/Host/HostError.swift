@@ -6,6 +6,8 @@ import SystemPackage
 package struct HostError: Error, Sendable, CustomStringConvertible {
     package enum Code: Sendable, Hashable {
         case notFound, busy, permissionDenied, unsupported, noSpace, invalidArgument, failed
+        /// Somebody's files are there, and stay.
+        case occupied
     }
 
     package let code: Code
@@ -37,6 +39,7 @@ extension HostError.Code {
             switch errno {
             case ENOENT, ENXIO, ENODEV, ENOTDIR: .notFound
             case EBUSY, ETXTBSY: .busy
+            case ENOTEMPTY: .occupied
             case EACCES, EPERM, EROFS: .permissionDenied
             case ENOSYS, EOPNOTSUPP, ENOTTY: .unsupported
             case ENOSPC, EDQUOT: .noSpace

@@ -49,14 +49,3 @@ extension MountTable {
         return count > 0 ? String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self) : nil
     }
 }
-
-extension Mount {
-    /// A bind mount of a single file of /dev; what it is, only looking at it tells.
-    fileprivate func isNode(of device: DeviceNumber, below processRoot: String) -> Bool {
-        guard root != "/", type == "devtmpfs" || type == "tmpfs" else { return false }
-        let path = processRoot + mountPoint
-        var status = stat()
-        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFBLK
-            && DeviceNumber(rawValue: status.st_rdev) == device
-    }
-}

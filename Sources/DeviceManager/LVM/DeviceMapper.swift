@@ -9,6 +9,8 @@ package struct DeviceStatus: Sendable, Equatable {
     package let major: UInt32
     package let minor: UInt32
     package let isReadOnly: Bool
+    /// Whoever reads or writes waits: lvm is changing its table, or was killed while it did.
+    package let isSuspended: Bool
     package let size: UInt64
 }
 
@@ -118,7 +120,7 @@ package enum DeviceMapper {
         guard info.exists == 1 else { return nil }
         return DeviceStatus(
             openCount: Int(info.open_count), major: info.major, minor: info.minor, isReadOnly: info.read_only == 1,
-            size: sectors(task) * 512)
+            isSuspended: info.suspended == 1, size: sectors(task) * 512)
     }
 
     private static func sectors(_ task: OpaquePointer) -> UInt64 {

@@ -22,6 +22,17 @@ extension LVM {
         try await run(["lvremove", "-f", "-y", "\(group)/\(name)"])
     }
 
+    /// Makes a volume larger, while it is in use too. One that has the size already is refused; a thin one takes no
+    /// space yet.
+    package func extendVolume(group: String, name: String, size: UInt64) async throws(LVMError) {
+        try await run(["lvextend", "-L", "\(size)b", "\(group)/\(name)"])
+    }
+
+    /// Loads a volume's tables anew, and lets what was suspended go on.
+    package func refresh(group: String, volume: String) async throws(LVMError) {
+        try await run(["lvchange", "--refresh", "\(group)/\(volume)"])
+    }
+
     package func changeTags(group: String, name: String, add: [String], remove: [String]) async throws(LVMError) {
         let changes = remove.flatMap { ["--deltag", $0] } + add.flatMap { ["--addtag", $0] }
         try await run(["lvchange"] + changes + ["\(group)/\(name)"])

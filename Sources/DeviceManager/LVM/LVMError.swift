@@ -73,6 +73,7 @@ extension LVMError {
         ("Failed to find physical volume", .notFound),
         ("No device found for", .notFound),
         ("Failure to communicate with kernel device-mapper", .unavailable),
+        ("Required device-mapper target(s) not detected", .unavailable),
     ]
 
     /// The error of a run that ended with a status other than 0.
@@ -94,7 +95,8 @@ extension LVMError {
     private static func isNoise(_ line: String) -> Bool {
         line.isEmpty
             || line.hasPrefix("WARNING: This metadata update is NOT backed up")
-            || line.hasPrefix("WARNING: Activation disabled")
+            || line.hasPrefix("WARNING: Activation disabled") || line.hasPrefix("WARNING: Sum of all thin volume sizes")
+            || line.hasPrefix("Thin pool volume with chunk size")
             || (line.hasPrefix("WARNING: Logical volume ") && line.hasSuffix(" not zeroed."))
     }
 }

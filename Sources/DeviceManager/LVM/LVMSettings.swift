@@ -54,7 +54,7 @@ extension LVM.Settings {
             let filter = patterns.joined(separator: ",")
             devices += ["filter=[\(filter)]", "global_filter=[\(filter)]"]
         }
-        var global = ["notify_dbus=0", "use_lvmpolld=0"]
+        var global = ["notify_dbus=0", "use_lvmpolld=0", "thin_check_executable=\"\(LVM.thinCheck)\""]
         if let lockDirectory {
             global.append("locking_dir=\"\(lockDirectory)\"")
         }
@@ -62,7 +62,8 @@ extension LVM.Settings {
             "devices{\(devices.joined(separator: " "))}",
             "global{\(global.joined(separator: " "))}",
             // No dmeventd either: it would be started inside our container and outlive it.
-            "activation{udev_sync=0 udev_rules=0 monitoring=0}",
+            // Nobody extends a pool that is full, so waiting for that, as is the default, would only hang its users.
+            "activation{udev_sync=0 udev_rules=0 monitoring=0 error_when_full=1}",
             "backup{backup=0 archive=0}",
             "report{compact_output=0 list_item_separator=\",\"}",
         ].joined(separator: " ")

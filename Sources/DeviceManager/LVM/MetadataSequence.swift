@@ -2,8 +2,9 @@
 /// committed change adds one; so a number that grew by exactly our own changes proves that nobody else's came between,
 /// and any other number asks for a new report.
 ///
-/// Tried with LVM 2.03.16: `lvcreate` and `lvremove` of a linear volume, `vgextend`, and `vgchange --addtag` add 1 each
-/// (the tag also when it was there already); activation, a refused command and a command that fails add nothing.
+/// Tried with LVM 2.03.16: `lvcreate` and `lvremove` of a linear volume, `lvextend`, `vgextend`, `lvchange --addtag` and
+/// `vgchange --addtag` add 1 each (the latter also when the tag was there already), `lvcreate` and `lvremove` of a thin
+/// volume or snapshot 2; activation, a refused command and a command that fails add nothing.
 package struct MetadataSequence: Sendable, Equatable {
     package let group: String
     package let groupID: String

@@ -21,7 +21,7 @@ extension LVM {
             "--configreport", "vg", "-o", "vg_name,vg_uuid,vg_tags,vg_size,vg_free,vg_extent_size,vg_seqno",
             "--configreport", "pv", "-o",
             "pv_name,pv_uuid,pv_size,pv_free,pe_start,pv_mda_size,pv_mda_free,pv_missing",
-            "--configreport", "lv", "-o", "lv_name,lv_uuid,lv_size,lv_tags,lv_active,pool_lv,origin",
+            "--configreport", "lv", "-o", "lv_name,lv_uuid,lv_size,lv_tags,lv_active,lv_layout,pool_lv,origin",
             "--configreport", "pvseg", "-o", "pvseg_start",
             "--configreport", "seg", "-o", "seg_start",
         ]
@@ -88,7 +88,8 @@ extension LVM.Report {
                     LogicalVolume(
                         name: try row.text("lv_name"), id: try row.text("lv_uuid"), size: try row.number("lv_size"),
                         tags: try row.list("lv_tags"), isActive: try row.text("lv_active") == "active",
-                        pool: try row.optional("pool_lv"), origin: try row.optional("origin")))
+                        pool: try row.optional("pool_lv"), origin: try row.optional("origin"),
+                        isPool: Set(try row.list("lv_layout")).isSuperset(of: ["thin", "pool"])))
             }
             return volumes
         }

@@ -67,17 +67,20 @@ package struct PhysicalVolume: Sendable, Equatable {
 package struct LogicalVolume: Sendable, Equatable {
     package let name: String
     package let id: String
-    package let size: UInt64
+    /// Of a thin volume what its users see, not what it has taken of its pool.
+    package var size: UInt64
     package var tags: [String]
     package let isActive: Bool
     /// The thin pool of a thin volume.
     package let pool: String?
     /// What a snapshot was taken of.
     package let origin: String?
+    /// Whether it is a thin pool itself.
+    package let isPool: Bool
 
     package init(
         name: String, id: String = "", size: UInt64 = 0, tags: [String] = [], isActive: Bool = true,
-        pool: String? = nil, origin: String? = nil
+        pool: String? = nil, origin: String? = nil, isPool: Bool = false
     ) {
         self.name = name
         self.id = id
@@ -86,5 +89,6 @@ package struct LogicalVolume: Sendable, Equatable {
         self.isActive = isActive
         self.pool = pool
         self.origin = origin
+        self.isPool = isPool
     }
 }

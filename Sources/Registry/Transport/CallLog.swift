@@ -5,10 +5,10 @@ package import SwiftProtobuf
 /// Interceptor that logs every call and gives every error a code and a text; the assembly puts it first in the list.
 /// Contents are logged only at debug (at trace for calls that are made all the time), and only through the redactor.
 package struct CallLog: ServerInterceptor {
-    /// Sidecars and liveness probes make these every few seconds.
+    /// Sidecars and liveness probes make these every few seconds, csictl the last one beside every call.
     private static let quiet: Set<String> = [
         "Probe", "GetPluginInfo", "GetPluginCapabilities", "ControllerGetCapabilities", "NodeGetCapabilities",
-        "GroupControllerGetCapabilities",
+        "GroupControllerGetCapabilities", "Watch",
     ]
 
     private let logger: Logger

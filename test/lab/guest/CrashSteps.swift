@@ -100,7 +100,7 @@ enum CrashSteps {
     }
 
     /// Starts the call, kills the driver in the middle of it, and starts it again.
-    private static func killed(
+    static func killed(
         _ lab: Lab, after delay: Int, _ call: @escaping @Sendable () async throws -> Void
     ) async throws -> String {
         let running = Task { try await call() }
@@ -118,13 +118,13 @@ enum CrashSteps {
     }
 
     /// An lvm that the killed driver had started goes on without it.
-    private static func settled(_ lab: Lab) async throws {
+    static func settled(_ lab: Lab) async throws {
         try await eventually("the end of every lvm", within: .seconds(30)) {
             try await execute("pgrep", "-x", "lvm").status != 0
         }
     }
 
-    private static func moments(quick: [Int], full: [Int], _ step: (Int) -> Step) -> [Step] {
+    static func moments(quick: [Int], full: [Int], _ step: (Int) -> Step) -> [Step] {
         (quick + full).sorted().map { delay in
             var step = step(delay)
             step.quick = quick.contains(delay)

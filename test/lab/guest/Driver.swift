@@ -11,6 +11,7 @@ final class Driver: Sendable {
     let log: String
     let records: String
     private let child = Mutex<Child?>(nil)
+    private let extra = Mutex<[String]>([])
 
     static let socket = "/run/pmem-csi/csi.sock"
     static let node = "host-1"
@@ -27,7 +28,22 @@ final class Driver: Sendable {
         [
             "-mode=unified", "-deviceManager=lvm", "-endpoint", endpoint, "-nodeid", Self.node, "-statePath", records,
             "-metricsListen", "127.0.0.1:\(Self.metricsPort)", "-v=5",
-        ]
+        ] + extra.withLock { $0 }
+    }
+
+    /// Runs the body with a driver that has other flags, and then one as before.
+    func with<R>(flags: String..., body: () async throws -> R) async throws -> R {
+        try await stop()
+        extra.withLock { $0 = flags }
+        let result: Result<R, any Error>
+        do {
+            try await start()
+            result = .success(try await body())
+        } catch { result = .failure(error) }
+        extra.withLock { $0 = [] }
+        try await stop()
+        try await start()
+        return try result.get()
     }
 
     /// Starts it; it need not be ready.

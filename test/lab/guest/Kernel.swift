@@ -104,6 +104,15 @@ enum Kernel {
         }
     }
 
+    static func isZero(_ device: String, _ offset: UInt64, _ count: UInt64) throws -> Bool {
+        let file = open(device, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw failure("open", device) }
+        defer { close(file) }
+        var piece = [UInt8](repeating: 1, count: Int(count))
+        guard pread(file, &piece, piece.count, off_t(offset)) == piece.count else { throw failure("read", device) }
+        return piece.allSatisfy { $0 == 0 }
+    }
+
     static func failure(_ verb: String, _ path: String) -> Failure {
         Failure("cannot \(verb) \(path): \(String(cString: strerror(errno)))")
     }

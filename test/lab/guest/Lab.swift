@@ -62,14 +62,21 @@ struct Lab: Sendable {
         try await groups(mode: mode).reduce(0) { $0 + $1.free }
     }
 
-    /// Logical volumes, records and ListVolumes must name the same volumes; returns how many there are.
+    /// Logical volumes, records and what is listed must be the same volumes and snapshots; returns how many there are.
+    /// A thin pool must be there for as long as there are thin volumes, and no longer.
     @discardableResult
     func checkNothingLeaked(expecting expected: Set<String>? = nil) async throws -> Int {
-        let volumes = Set(try await groups().flatMap(\.logicalVolumes).map(\.name).filter { !$0.hasPrefix("foreign") })
+        let groups = try await groups()
+        for group in groups where group.logicalVolumes.contains(where: \.isPool) {
+            try check(
+                group.logicalVolumes.contains { $0.pool != nil }, "\(group.name) has a thin pool with nothing in it")
+        }
+        let all = groups.flatMap(\.logicalVolumes).filter { !$0.isPool }
+        let volumes = Set(all.map(\.name).filter { !$0.hasPrefix("foreign") })
         let records = Set(try driver.phases().keys)
         try check(volumes == records, "logical volumes \(volumes.sorted()) and records \(records.sorted()) differ")
-        let listed = Set(try await csi.ids())
-        try check(listed == records, "ListVolumes \(listed.sorted()) and records \(records.sorted()) differ")
+        let listed = Set(try await csi.ids() + csi.snapshotIDs())
+        try check(listed == records, "what is listed, \(listed.sorted()), and records \(records.sorted()) differ")
         if let expected { try check(records == expected, "records \(records.sorted()), expected \(expected.sorted())") }
         return records.count
     }

@@ -51,7 +51,8 @@ struct LVMSuite: AsyncParsableCommand {
         let base = [NamespaceSteps.topic, GroupSteps.topic, StartSteps.topic]
         let rest = [
             LifeSteps.topic, CapacitySteps.topic, ErasureSteps.topic, ForeignSteps.topic, ErrorSteps.topic,
-            RecordSteps.topic, CrashSteps.topic,
+            RecordSteps.topic, GrowthSteps.topic, SnapshotSteps.topic, ThinSteps.topic, CrashSteps.topic,
+            CopyCrashSteps.topic,
         ]
         return base + rest.filter { topic in only.map(topic.title.contains) ?? true } + [RebootSteps.before]
     }

@@ -22,6 +22,13 @@ enum Metrics {
         return try lvmRuns().merging(before) { $0 - $1 }.filter { $0.value != 0 }
     }
 
+    /// The bytes that the driver has overwritten so far.
+    static func erasedBytes() throws -> UInt64 {
+        try text().split(separator: "\n").filter { $0.hasPrefix("pmem_csi_erased_bytes_total") }
+            .compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }
+            .reduce(0) { $0 + UInt64($1) }
+    }
+
     /// The time that the driver has spent in a method so far.
     static func milliseconds(in method: String) throws -> Int64 {
         try text().split(separator: "\n")

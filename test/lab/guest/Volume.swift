@@ -7,6 +7,10 @@ struct VolumeSpec: Sendable {
     var name: String
     var size: UInt64 = 64 * MiB
     var mode = "fsdax"
+    var isThin = false
+    var type = "ext4"
+    /// What it is to be a copy of.
+    var source: Csi_V1_VolumeContentSource?
     /// Off where a step is not about it: overwriting takes its time.
     var erase = false
     var flags: [String] = []
@@ -16,8 +20,11 @@ struct VolumeSpec: Sendable {
         .with {
             $0.name = name
             $0.capacityRange.requiredBytes = Int64(size)
-            $0.volumeCapabilities = [capability(flags: flags)]
-            $0.parameters = ["nsmode": mode, "eraseafter": erase ? "true" : "false"]
+            $0.volumeCapabilities = [capability(type: type, flags: flags)]
+            $0.parameters = ["eraseafter": erase ? "true" : "false"]
+            // Thin volumes have no DAX, so that asking for it would be refused.
+            if isThin { $0.parameters["provisioning"] = "thin" } else { $0.parameters["nsmode"] = mode }
+            if let source { $0.volumeContentSource = source }
             $0.secrets = secrets
         }
     }
@@ -53,7 +60,7 @@ struct Volume: Sendable {
         let request = Csi_V1_ControllerPublishVolumeRequest.with {
             $0.volumeID = id
             $0.nodeID = node
-            $0.volumeCapability = capability(flags: spec.flags)
+            $0.volumeCapability = capability(type: spec.type, flags: spec.flags)
             $0.volumeContext = context
             $0.readonly = readOnly
             $0.secrets = spec.secrets
@@ -66,7 +73,7 @@ struct Volume: Sendable {
         let request = Csi_V1_NodeStageVolumeRequest.with {
             $0.volumeID = id
             $0.stagingTargetPath = stagePath
-            $0.volumeCapability = capability(flags: flags ?? spec.flags)
+            $0.volumeCapability = capability(type: spec.type, flags: flags ?? spec.flags)
             $0.volumeContext = context
             $0.secrets = spec.secrets
         }
@@ -82,7 +89,7 @@ struct Volume: Sendable {
             $0.volumeID = id
             $0.stagingTargetPath = stagePath
             $0.targetPath = path ?? targetPath
-            $0.volumeCapability = capability(mode, flags: spec.flags)
+            $0.volumeCapability = capability(mode, type: spec.type, flags: spec.flags)
             $0.volumeContext = context
             $0.readonly = readOnly
             $0.secrets = spec.secrets

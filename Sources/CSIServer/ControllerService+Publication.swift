@@ -1,0 +1,85 @@
+package import CSIProto
+import DeviceManager
+package import GRPCCore
+import SwiftProtobuf
+
+// Giving a volume to a node, and what it could be given as.
+extension ControllerService {
+    package func controllerPublishVolume(
+        request: Csi_V1_ControllerPublishVolumeRequest, context: ServerContext
+    ) async throws -> Csi_V1_ControllerPublishVolumeResponse {
+        let text = try FieldLimits.required(request.volumeID, "volume_id")
+        let node = try FieldLimits.required(request.nodeID, "node_id", limit: FieldLimits.nodeID)
+        let capability = try VolumeCapability(
+            supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
+        try FieldLimits.map(request.secrets, "secrets")
+        try FieldLimits.map(request.volumeContext, "volume_context")
+        let id = try volumeID(text)
+        try pool.checkReady()
+        let publication = VolumeRecord.Publication(
+            node: node, readOnly: request.readonly, capability: capability.text)
+        try await gate.run(text) { try await pool.publish(id, publication) }
+        return .init()
+    }
+
+    package func controllerUnpublishVolume(
+        request: Csi_V1_ControllerUnpublishVolumeRequest, context: ServerContext
+    ) async throws -> Csi_V1_ControllerUnpublishVolumeResponse {
+        let text = try FieldLimits.required(request.volumeID, "volume_id")
+        if !request.nodeID.isEmpty {
+            _ = try FieldLimits.required(request.nodeID, "node_id", limit: FieldLimits.nodeID)
+        }
+        try FieldLimits.map(request.secrets, "secrets")
+        guard let id = VolumeID(text) else { return .init() }
+        try pool.checkReady()
+        let node = request.nodeID.isEmpty ? nil : request.nodeID
+        try await gate.run(text) { try await pool.unpublish(id, node: node) }
+        return .init()
+    }
+
+    package func validateVolumeCapabilities(
+        request: Csi_V1_ValidateVolumeCapabilitiesRequest, context: ServerContext
+    ) async throws -> Csi_V1_ValidateVolumeCapabilitiesResponse {
+        let text = try FieldLimits.required(request.volumeID, "volume_id")
+        let capabilities = try CreateRequest.capabilities(request.volumeCapabilities)
+        try FieldLimits.map(request.volumeContext, "volume_context")
+        try FieldLimits.map(request.parameters, "parameters")
+        try FieldLimits.map(request.mutableParameters, "mutable_parameters")
+        try FieldLimits.map(request.secrets, "secrets")
+        let record = try await existing(try volumeID(text))
+        if let problem = capabilities.compactMap(\.problem).first { return .with { $0.message = problem } }
+        if let problem = contradiction(record, request) { return .with { $0.message = problem } }
+        return .with { response in
+            response.confirmed.volumeCapabilities = request.volumeCapabilities
+            response.confirmed.volumeContext = request.volumeContext
+            response.confirmed.parameters = request.parameters
+            response.confirmed.mutableParameters = request.mutableParameters
+        }
+    }
+
+    private func existing(_ id: VolumeID) async throws -> VolumeRecord {
+        try pool.checkReady()
+        guard let record = try await pool.volume(id), record.kind == .volume, record.phase == .ready else {
+            throw notFound(id.rawValue)
+        }
+        return record
+    }
+
+    /// What the request says of the volume and is not so; nil when all holds.
+    private func contradiction(
+        _ record: VolumeRecord, _ request: Csi_V1_ValidateVolumeCapabilitiesRequest
+    ) -> String? {
+        let own = context(record)
+        for (key, value) in request.volumeContext where own[key] != nil && own[key] != value {
+            return "volume_context: \(key) is \"\(own[key] ?? "")\", not \"\(value)\""
+        }
+        do {
+            var parameters = record.parameters
+            try parameters.apply(request.parameters)
+            try parameters.apply(try MutableParameters(request.mutableParameters).values)
+            return parameters == record.parameters ? nil : "parameters: the volume was made with others"
+        } catch {
+            return "\(error)"
+        }
+    }
+}

@@ -1,0 +1,41 @@
+import DeviceManager
+
+// Which volume an id of a node call means.
+extension NodeService {
+    /// A volume that CreateVolume made and that can be used; nil when there is none.
+    func volume(_ text: String) throws -> VolumeRecord? {
+        guard let id = VolumeID(text), let record = try pool.volume(id), record.kind == .volume,
+            record.phase == .ready
+        else { return nil }
+        return record
+    }
+
+    /// The same, or an ephemeral volume, whose id Kubernetes made up.
+    func volumeOfAnyKind(_ text: String) throws -> VolumeRecord {
+        if let record = try volume(text) { return record }
+        guard let record = try pool.volume(pool.ephemeralID(text)), record.kind == .ephemeral, record.phase == .ready
+        else { throw notFound(text) }
+        return record
+    }
+
+    func notFound(_ text: String) -> RequestError {
+        RequestError(.notFound, "volume \"\(text)\" does not exist on node \(pool.topology.node)")
+    }
+
+    /// Whatever state the volume is in; nil when there is none of that id.
+    func device(of text: String) async throws -> VolumeDevice? {
+        if let id = VolumeID(text), let device = try await device(of: id, .volume) { return device }
+        return try await device(of: pool.ephemeralID(text), .ephemeral)
+    }
+
+    /// Of a volume whose record cannot be read the device manager knows the place, so its pods can still end.
+    private func device(of id: VolumeID, _ kind: VolumeRecord.Kind) async throws -> VolumeDevice? {
+        do {
+            guard let record = try pool.volume(id), record.kind == kind else { return nil }
+            return try await VolumeDevice(of: record, in: pool.manager)
+        } catch let error as DeviceError where error.code == .failedPrecondition {
+            guard let volume = try await pool.manager.volume(id, location: nil) else { return nil }
+            return try await VolumeDevice(of: volume, in: pool.manager)
+        }
+    }
+}

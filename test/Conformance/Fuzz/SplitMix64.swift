@@ -1,0 +1,25 @@
+/// Steele, Lea and Flood's generator: small, fast, and the same numbers for the same seed everywhere.
+struct SplitMix64: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// True once in so many.
+    mutating func oneIn(_ number: UInt64) -> Bool { next() % number == 0 }
+
+    mutating func index(below count: Int) -> Int { Int(next() % UInt64(max(1, count))) }
+
+    mutating func pick<Element>(_ elements: [Element], or other: Element) -> Element {
+        elements.isEmpty ? other : elements[index(below: elements.count)]
+    }
+}

@@ -50,13 +50,13 @@ struct Staging {
             return false
         }
         if !isDone {
+            // A raw block publication that was cut off may have left the device so.
+            try await blockingDevice { try device.setReadOnly(false) }
             try await format(device, as: type)
             if !readOnly, !flags.contains("ro"), !Filesystem.canGrowMounted(type) {
                 try await Filesystem.growUnmountedExt4(on: device)
             }
             try await blockingDevice {
-                // A raw block publication that was cut off may have left the device so.
-                try device.setReadOnly(false)
                 try Self.mount(volume, device, at: path, type, options, readOnly: readOnly, isPlain: flags.isEmpty)
             }
         }

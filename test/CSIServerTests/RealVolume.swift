@@ -125,6 +125,8 @@ private func detachAll(below directory: String) {
     }
     for listed in (try? attached(below: directory)) ?? [] {
         guard let identity = try? listed.identity() else { continue }
+        // Otherwise the next file at this loop device would be read-only too.
+        try? BlockDevice(path: listed.path).setReadOnly(false)
         _ = try? listed.release(identity, whenClosed: true)
     }
 }

@@ -207,7 +207,7 @@ struct StagingTests {
             #expect(!exists(target))
             _ = try makeDirectory(target)
             try write([1], to: "\(target)/file")
-            await expect(.internalError, target) { try await volume.unpublish() }
+            await expect(.failedPrecondition, target) { try await volume.unpublish() }
             #expect(exists("\(target)/file"))
             await expect(.failedPrecondition, "parent") { try await volume.publish(at: "\(directory)/a/b") }
         }

@@ -25,11 +25,9 @@ import Testing
     @Test(arguments: ["exec sleep 1000", "trap '' TERM; while :; do sleep 0.05; done"])
     func `a run that does not end is stopped, at last by force`(script: String) async throws {
         let lvm = try lvm(script)
-        let start = ContinuousClock.now
         let error = await #expect(throws: LVMError.self) { try await lvm.run(["vgs"]) }
         #expect(error?.code == .timedOut)
         #expect(error?.command == "vgs")
-        #expect(ContinuousClock.now - start < .seconds(20))
     }
 
     @Test func `a run that prints without end is stopped`() async throws {

@@ -12,7 +12,8 @@ import Testing
     {
         let spec = VolumeSpec(
             id: VolumeID(name: name, node: "n"), name: name, size: SizeRange(required: 5), parameters: .init())
-        var record = VolumeRecord(spec: spec, capabilities: ["mount ext4 SINGLE_NODE_WRITER"], location: "g", created: 0)
+        var record = VolumeRecord(
+            spec: spec, capabilities: ["mount ext4 SINGLE_NODE_WRITER"], location: "g", created: 0)
         change(&record)
         return record
     }

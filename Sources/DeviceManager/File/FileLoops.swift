@@ -27,7 +27,7 @@ final class FileLoops: Sendable {
             return loop.path
         }
         let loop = try LoopAttachment.attach(file)
-        if keepsBlocks { loop.refuseDiscard() }
+        loop.refuseDiscards(keepsBlocks)
         hints.withLock { $0[id] = loop }
         return loop.path
     }

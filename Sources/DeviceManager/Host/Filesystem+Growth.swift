@@ -19,6 +19,11 @@ extension Filesystem {
             case .xfs: try growXFS(directory, to: size)
             }
         } catch {
+            guard error != .notPermitted else {
+                let remedy = "give the driver CAP_SYS_RESOURCE, or mount the volume anew: it grows before that"
+                let reason = "cannot \(operation): \(error.description)"
+                throw HostError(.unsupported, "\(reason); \(remedy)", errno: error.rawValue)
+            }
             let remedy =
                 error == .readOnlyFileSystem ? "it is mounted read-only" : "the kernel's log (dmesg) tells more"
             throw .system(error.rawValue, operation, remedy: remedy)

@@ -64,13 +64,20 @@ package struct LoopAttachment: Sendable, Hashable {
         guard let device = try opened(), var info = try Self.info(device, path), info.identity == identity else {
             return true
         }
+        // Both settings are the number's, not the file's: whoever gets it next must not inherit them.
+        let refusedDiscards = refusesDiscards
+        try? BlockDevice(path: path).setReadOnly(false)
+        refuseDiscards(false)
         guard ioctl(device.raw, linux_LOOP_CLR_FD, 0) == 0 else {
             if errno == ENXIO { return true }
             throw .system(errno, "detach \(path)")
         }
         // The kernel detaches at the last close: with ours, unless there are other openers.
         guard try Self.info(device, path) != nil else { return true }
-        if !whenClosed { try keep(device, &info) }
+        if !whenClosed {
+            refuseDiscards(refusedDiscards)
+            try keep(device, &info)
+        }
         return false
     }
 }
@@ -85,7 +92,11 @@ extension LoopAttachment {
         let result = withUnsafeMutablePointer(to: &configuration) {
             ioctl(device.raw, linux_LOOP_CONFIGURE, UnsafeMutableRawPointer($0))
         }
-        if result == 0 { return true }
+        if result == 0 {
+            // Somebody may have left it so.
+            try? BlockDevice(path: path).setReadOnly(false)
+            return true
+        }
         guard errno == EBUSY else { throw .system(errno, "attach \(file.path) to \(path)") }
         return false
     }

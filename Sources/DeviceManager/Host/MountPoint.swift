@@ -11,7 +11,9 @@ extension Mounter {
         guard kind(of: path) == S_IFDIR else {
             throw HostError(.invalidArgument, "mount point \(path) exists and is no directory; remove it")
         }
-        guard try BackingDirectory(path: path).names().isEmpty else { throw occupied("nothing is mounted over \(path)", "it holds files") }
+        guard try BackingDirectory(path: path).names().isEmpty else {
+            throw occupied("nothing is mounted over \(path)", "it holds files")
+        }
     }
 
     /// For raw block volumes, whose device node is bound to a file; when it is there already, the path is a device.

@@ -2,11 +2,11 @@
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 SHELL := /bin/bash -o pipefail
-.PHONY: all demo demo-keep demo-nvdimm test test-full lab lab-shell sanity check format protos clean help
+.PHONY: all demo demo-keep demo-nvdimm test test-full lab-shell sanity check format protos clean help
 .PHONY: packages lab-packages demo-programs debug
 
 PROGRAMS := pmem-ns-init pmem-vgm pmem-csi-driver
-DEBUG_PROGRAMS := $(PROGRAMS) csictl lab-guest
+DEBUG_PROGRAMS := $(PROGRAMS) csictl csi-conformance lab-guest
 SWIFT_FILES := $(shell find Package.swift Sources test util -name '*.swift' -not -path '*/Proto/*')
 PROTOS := Sources/CSIServer/Proto Sources/CSIServer/Progress/Proto
 GENERATED ?= .
@@ -41,18 +41,18 @@ demo-nvdimm: lab-packages debug
 	util/demo-nvdimm
 
 # The test bundle by name: a plain "swift build --build-tests" compiles protoc as well, which nothing here runs.
-## test: builds for debug, runs the tests here and the lab's suites in a guest, one short boot each
+## test: builds for debug, runs the tests and the conformance suite here, and the lab's suites, one short boot each
 test: lab-packages debug
 	swift build --product pmem-csiPackageTests
-	timeout -k 10 900 swift test --skip-build
+	timeout -k 10 580 swift test --skip-build
+	test/Conformance/run core
+	test/Conformance/run fuzz -count 2000 -seed 1
 	test/lab/run lvm --quick
+	test/lab/conformance quick
 
-## test-full: SUITE=lvm: the whole suite, reboots and kill points included
-test-full: lab
-
-## lab: SUITE=lvm: boots the guest and runs a suite in it, all of it
-lab: lab-packages debug
-	test/lab/run $(SUITE)
+## test-full: SUITE=lvm|conformance|fuzz|thread|address: all of it, as long as it takes (test/full)
+test-full: lab-packages debug
+	test/full $(SUITE)
 
 ## lab-shell: opens a shell in such a guest
 lab-shell: lab-packages

@@ -15,9 +15,11 @@ if ! command -v csi-sanity >/dev/null; then
 fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/csi-sanity.XXXXXX")
-trap 'rmdir "$work/mount" "$work/stage" "$work" 2>/dev/null || [ ! -d "$work" ] || echo "left behind: $work" >&2' EXIT
+echo 'eraseafter: "false"' > "$work/mutable.yaml"
+trap 'rm -f "$work/mutable.yaml"; rmdir "$work/mount" "$work/stage" "$work" 2>/dev/null || [ ! -d "$work" ] || echo "left behind: $work" >&2' EXIT
 
 # gRPC in Go takes host:port where we write tcp://host:port.
 csi-sanity --csi.endpoint "${CSI_ENDPOINT#tcp://}" \
     --csi.testvolumesize "$TEST_VOLUME_SIZE" --csi.testvolumeexpandsize "$TEST_EXPANDED_SIZE" \
+    --csi.testvolumemutableparameters "$work/mutable.yaml" \
     --csi.mountdir "$work/mount" --csi.stagingdir "$work/stage" "$@"

@@ -8,7 +8,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("Raw block volumes", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(1)))
+@Suite("Raw block volumes", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(5)))
 struct BlockVolumeTests {
     typealias Mode = Csi_V1_VolumeCapability.AccessMode.Mode
 

@@ -9,7 +9,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("Inline volumes of pods", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(1)))
+@Suite("Inline volumes of pods", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(5)))
 struct EphemeralTests {
     /// As kubelet names them.
     private static let id = "csi-" + String(repeating: "0123456789abcdef", count: 4)

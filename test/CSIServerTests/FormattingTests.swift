@@ -8,7 +8,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("Formatting", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(1)))
+@Suite("Formatting", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(5)))
 struct FormattingTests {
     /// What is on the device.
     enum Content: Sendable {

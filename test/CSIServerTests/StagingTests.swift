@@ -8,7 +8,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("Staging and publishing on real devices", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(1)))
+@Suite("Staging and publishing on real devices", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(5)))
 struct StagingTests {
     @Test("a whole life leaves nothing mounted, nothing attached and no directory")
     func life() async throws {

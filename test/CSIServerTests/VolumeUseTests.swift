@@ -9,7 +9,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("How full a volume is", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(1)))
+@Suite("How full a volume is", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(5)))
 struct VolumeStatsTests {
     @Test("bytes and inodes are those of the file system, at both paths", arguments: ["ext4", "xfs"])
     func filesystem(type: String) async throws {
@@ -75,7 +75,7 @@ struct VolumeStatsTests {
     }
 }
 
-@Suite("File systems follow their volume", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(1)))
+@Suite("File systems follow their volume", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(5)))
 struct NodeExpansionTests {
     /// What the kernel lets this process grow while it is mounted.
     private static let growing: [(FilesystemType, Int64)] = [(.ext4, 16 * mib), (.xfs, 320 * mib)]

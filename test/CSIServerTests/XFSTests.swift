@@ -8,7 +8,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("Volumes with xfs", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(1)))
+@Suite("Volumes with xfs", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(5)))
 struct XFSTests {
     @Test("they are formatted and mounted like any other, and keep their type")
     func life() async throws {

@@ -10,7 +10,9 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup var place: Place
     @Flag(name: .customLong("core", withSingleDash: true), help: "Only what fits into a minute.")
     var isCore = false
-    @Option(name: .customLong("only", withSingleDash: true), help: "Only topics and checks with this in their titles.")
+    @Option(
+        name: .customLong("only", withSingleDash: true),
+        help: "Only topics and checks with one of these texts in their titles, separated by commas.")
     var only: String?
     @Option(
         name: .customLong("require", withSingleDash: true),
@@ -32,10 +34,10 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     private var topics: [Topic] {
-        guard let only else { return Catalog.topics }
+        guard let texts = only?.split(separator: ",") else { return Catalog.topics }
         return Catalog.topics.compactMap { topic in
-            if topic.title.contains(only) { return topic }
-            let checks = topic.checks.filter { $0.title.contains(only) }
+            if texts.contains(where: topic.title.contains) { return topic }
+            let checks = topic.checks.filter { check in texts.contains(where: check.title.contains) }
             return checks.isEmpty ? nil : Topic(topic.title, checks)
         }
     }

@@ -5,7 +5,7 @@ import Testing
 
 private let mib: UInt64 = 1 << 20
 
-@Suite(.enabled(if: isRoot, "needs root for loop devices"), .timeLimit(.minutes(2))) struct FilesystemSizeTests {
+@Suite(.enabled(if: isRoot, "needs root for loop devices"), .timeLimit(.minutes(5))) struct FilesystemSizeTests {
     @Test(
         "a new file system says that it has the whole device",
         arguments: [(.ext4, 16 * mib), (.ext4, 5000 * mib), (.xfs, 300 * mib), (.xfs, 5000 * mib)]

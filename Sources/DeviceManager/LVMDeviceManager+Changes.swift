@@ -20,11 +20,12 @@ extension LVMDeviceManager {
             return try await make(spec, Volume(id: spec.id, size: size, location: group), from: origin)
         } catch {
             await reportAnew()
-            guard let left = groups.find(spec.id, in: group).first else {
-                await tidyPools()
-                throw DeviceError(error)
+            await tidyPools()
+            // What existed before, or is not tagged, somebody else made.
+            if error.code != .alreadyExists, let left = groups.logicalVolume(spec.id, in: group), tags.isOurs(left) {
+                let volume = Volume(id: spec.id, size: left.size, location: group)
+                try await removeHalfMade(volume, after: DeviceError(error))
             }
-            try await removeHalfMade(left, after: DeviceError(error))
             throw DeviceError(error)
         }
     }
@@ -77,7 +78,8 @@ extension LVMDeviceManager {
         }
         let wanted = tags.eraseAfter(parameters.eraseAfter)
         let outdated = volume.tags.filter { $0.hasPrefix(VolumeTags.eraseKey) && $0 != wanted }
-        guard !outdated.isEmpty || !volume.tags.contains(wanted) else { return }
+        // A volume of pmem-csi has no such tag, which means the same as the tag of true.
+        guard tags.eraseAfter(volume) != parameters.eraseAfter else { return }
         do {
             try await lvm.changeTags(group: group, name: id.rawValue, add: [wanted], remove: outdated)
         } catch {

@@ -58,11 +58,12 @@ test-full: lab-packages debug
 lab-shell: lab-packages
 	test/lab/shell
 
-## sanity: runs the csi-sanity on the PATH against the driver in the guest
+## sanity: runs the csi-sanity on the PATH against the driver, on files here and on LVM in a guest
 sanity: lab-packages
 	@command -v csi-sanity > /dev/null || { echo "there is no csi-sanity on the PATH"; exit 1; }
 	@$(MAKE) debug
-	LAB_TIMEOUT=900 test/lab/boot sanity -- test/lab/sanity "$$(command -v csi-sanity)"
+	test/sanity file "$$(command -v csi-sanity)"
+	LAB_TIMEOUT=900 test/lab/boot sanity -- test/sanity lvm "$$(command -v csi-sanity)"
 
 ## check: formatting, generated code and house rules
 check: packages

@@ -81,12 +81,9 @@ import Testing
         }
     }
 
-    @Test func `a thick volume keeps its space, or gets it back`() async throws {
+    @Test func `a thick volume gets back the space that it gave up`() async throws {
         try await withFileDriver(on: .smallExt4) { driver, _ in
             let volume = try await driver.create("v", 8 * mebibyte)
-            let path = try await driver.attach(volume)
-            #expect(try sysfs(path, "queue/discard_max_bytes") == "0")
-            try await driver.manager.detach(volume.id, location: volume.location)
             let before = try await driver.available()
             try check(run("/usr/bin/fallocate", ["-p", "-l", "4MiB", driver.file(volume).path]) == 0, "fallocate")
             #expect(try driver.file(volume).status()?.allocated ?? 0 < 5 * mebibyte)

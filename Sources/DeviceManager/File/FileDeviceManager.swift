@@ -146,7 +146,7 @@ extension FileDeviceManager {
             }
             let isThick = location == Provisioning.thick.rawValue
             if isThick && status.allocated < status.size { fillHoles(of: id, file, size: status.size) }
-            return try loops.attach(id, file, status, keepsBlocks: isThick)
+            return try loops.attach(id, file, status)
         }
     }
 

@@ -21,13 +21,12 @@ final class FileLoops: Sendable {
     }
 
     /// Attaches the file, unless it is attached already.
-    func attach(_ id: VolumeID, _ file: BackingFile, _ status: BackingFile.Status, keepsBlocks: Bool) throws -> String {
+    func attach(_ id: VolumeID, _ file: BackingFile, _ status: BackingFile.Status) throws -> String {
         if let loop = try find(id, file, status.identity), try loop.adopt(status.identity) {
             if try BlockDevice(path: loop.path).size() != status.size { try loop.updateSize() }
             return loop.path
         }
         let loop = try LoopAttachment.attach(file)
-        loop.refuseDiscards(keepsBlocks)
         hints.withLock { $0[id] = loop }
         return loop.path
     }

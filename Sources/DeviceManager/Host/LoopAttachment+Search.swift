@@ -36,19 +36,6 @@ extension LoopAttachment {
         return found.sorted { $0.number < $1.number }
     }
 
-    /// Whether the device refuses to punch holes into its file, whose space stays set aside then.
-    var refusesDiscards: Bool { Self.text(discards(limit: "max_bytes")) == "0" }
-
-    /// Best effort.
-    package func refuseDiscards(_ refuse: Bool) {
-        guard let value = refuse ? "0" : Self.text(discards(limit: "max_hw_bytes")),
-            let file = try? Descriptor(opening: discards(limit: "max_bytes"), O_WRONLY)
-        else { return }
-        _ = write(file.raw, value, value.utf8.count)
-    }
-
-    private func discards(limit: String) -> String { "\(Self.folder)/loop\(number)/queue/discard_\(limit)" }
-
     /// Nil for a device that shows no file.
     private static func text(_ path: String) -> String? {
         guard let file = try? Descriptor(opening: path, O_RDONLY), let bytes = try? file.readAll() else { return nil }

@@ -64,20 +64,15 @@ package struct LoopAttachment: Sendable, Hashable {
         guard let device = try opened(), var info = try Self.info(device, path), info.identity == identity else {
             return true
         }
-        // Both settings are the number's, not the file's: whoever gets it next must not inherit them.
-        let refusedDiscards = refusesDiscards
+        // The setting is the number's, not the file's: whoever gets it next must not inherit it.
         try? BlockDevice(path: path).setReadOnly(false)
-        refuseDiscards(false)
         guard ioctl(device.raw, linux_LOOP_CLR_FD, 0) == 0 else {
             if errno == ENXIO { return true }
             throw .system(errno, "detach \(path)")
         }
         // The kernel detaches at the last close: with ours, unless there are other openers.
         guard try Self.info(device, path) != nil else { return true }
-        if !whenClosed {
-            refuseDiscards(refusedDiscards)
-            try keep(device, &info)
-        }
+        if !whenClosed { try keep(device, &info) }
         return false
     }
 }

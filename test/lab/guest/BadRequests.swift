@@ -29,7 +29,10 @@ extension ErrorSteps {
             bad("many writers in the second capability") {
                 $0.volumeCapabilities.append(capability(.multiNodeMultiWriter))
             },
-            bad("block access in the second capability") { $0.volumeCapabilities.append(blockCapability()) },
+            bad("an unknown file system in the second capability") {
+                $0.volumeCapabilities.append(capability())
+                $0.volumeCapabilities[1].mount.fsType = "btrfs"
+            },
             bad("an unknown file system") { $0.volumeCapabilities[0].mount.fsType = "fat" },
         ]
     }

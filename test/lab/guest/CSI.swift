@@ -80,10 +80,3 @@ func capability(
         $0.accessMode.mode = mode
     }
 }
-
-func blockCapability() -> Csi_V1_VolumeCapability {
-    .with {
-        $0.block = .init()
-        $0.accessMode.mode = .singleNodeWriter
-    }
-}

@@ -11,12 +11,12 @@ enum CopyCrashSteps {
                 try await kill(lab, VolumeSpec(name: "pvc-copy-cut", size: 384 * MiB, erase: true), after: delay)
             }
         }
-            + CrashSteps.moments(quick: [600], full: [300, 900]) { delay in
+            + CrashSteps.moments(quick: [], full: [300, 600, 900]) { delay in
                 Step("\(delay) ms into CreateSnapshot of a mounted thin volume: no leak, the writer goes on") { lab in
                     try await kill(lab, VolumeSpec(name: "pvc-thin-cut", size: 256 * MiB, isThin: true), after: delay)
                 }
             }
-            + CrashSteps.moments(quick: [1500], full: [500, 1000, 2500, 3500]) { delay in
+            + CrashSteps.moments(quick: [], full: [500, 1000, 1500, 2500, 3500]) { delay in
                 Step("\(delay) ms into CreateVolume of the first thin volume: no leak, and one volume") { lab in
                     try await killPool(lab, after: delay)
                 }

@@ -8,10 +8,10 @@ enum GrowthSteps {
     static let topic = Topic(
         title: "Growing volumes",
         steps: [
-            step("ext4 grows under a writer", VolumeSpec(name: "pvc-grow", size: 320 * MiB)),
+            step("ext4 grows under a writer", VolumeSpec(name: "pvc-grow", size: 320 * MiB), quick: true),
             step("xfs grows under a writer", VolumeSpec(name: "pvc-grow-xfs", size: 320 * MiB, type: "xfs")),
             step("ext4 on a thin volume does", VolumeSpec(name: "pvc-grow-thin", size: 320 * MiB, isThin: true)),
-            Step("a volume that is not in use has the larger file system when it is staged") { lab in
+            Step("a volume that is not in use has the larger file system when it is staged", quick: false) { lab in
                 try await withVolume(VolumeSpec(name: "pvc-grow-rest")) { volume in
                     try await volume.write("kept")
                     try await lab.csi.expand(volume.id, to: 128 * MiB)
@@ -21,7 +21,7 @@ enum GrowthSteps {
                     return "64 MiB became a file system of \(mebibytes(found.size))"
                 }
             },
-            Step("one lvm run grows it; what it has already runs none") { lab in
+            Step("one lvm run grows it; what it has already runs none", quick: false) { lab in
                 try await withVolume(VolumeSpec(name: "pvc-grow-runs")) { volume in
                     let runs = try await Metrics.runs { try await lab.csi.expand(volume.id, to: 96 * MiB) }
                     try checkEqual(runs, ["lvextend": 1], "lvm runs")
@@ -36,7 +36,7 @@ enum GrowthSteps {
                     return "lvextend once"
                 }
             },
-            Step("what is added to a volume that was never formatted ends with zeroes") { lab in
+            Step("what is added to a volume that was never formatted ends with zeroes", quick: false) { lab in
                 try await withDirtySpace(lab) {
                     try await withVolume(VolumeSpec(name: "pvc-grow-blank")) { volume in
                         try await lab.csi.expand(volume.id, to: 128 * MiB)
@@ -49,7 +49,7 @@ enum GrowthSteps {
                     }
                 }
             },
-            Step("more than there is: RESOURCE_EXHAUSTED, and the volume is what it was") { lab in
+            Step("more than there is: RESOURCE_EXHAUSTED, and the volume is what it was", quick: false) { lab in
                 for isThin in [false, true] {
                     try await withVolume(VolumeSpec(name: "pvc-grow-much", isThin: isThin)) { volume in
                         try await volume.write("kept")
@@ -63,14 +63,14 @@ enum GrowthSteps {
                 return "thick and thin"
             },
         ]
-            + CrashSteps.moments(quick: [450], full: [150, 300, 700]) { delay in
-                Step("kill -9 \(delay) ms into ControllerExpandVolume: the repetition ends it") { lab in
+            + CrashSteps.moments(quick: [], full: [150, 300, 450, 700]) { delay in
+                Step("kill -9 \(delay) ms into ControllerExpandVolume: the repetition ends it", quick: false) { lab in
                     try await kill(lab, after: delay)
                 }
             })
 
-    private static func step(_ name: String, _ spec: VolumeSpec) -> Step {
-        Step(name) { lab in
+    private static func step(_ name: String, _ spec: VolumeSpec, quick: Bool = false) -> Step {
+        Step(name, quick: quick) { lab in
             let seen = try await withVolume(spec) { volume in try await grow(volume, lab) }
             try await lab.checkNothingLeaked()
             return seen

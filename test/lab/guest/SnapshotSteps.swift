@@ -8,19 +8,20 @@ enum SnapshotSteps {
     static let topic = Topic(
         title: "Snapshots and copies",
         steps: [
-            Step("of a volume that is not in use; nothing depends on anything") { lab in
+            Step("of a volume that is not in use; nothing depends on anything", quick: false) { lab in
                 let seen = try await snapshotAndRestore(lab, VolumeSpec(name: "pvc-origin"))
                 try await lab.checkNothingLeaked(expecting: [])
                 return seen
             },
-            Step("of a mounted volume, whose writer waits") { lab in
+            Step("of a mounted volume, whose writer waits", quick: false) { lab in
                 try await withVolume(VolumeSpec(name: "pvc-origin-busy", size: 256 * MiB)) { volume in
                     try await volume.up()
                     try Kernel.write("before", to: "\(volume.targetPath)/file")
                     return try await copyUnderWriter(volume)
                 }
             },
-            Step("of a mounted volume that would take too long: FAILED_PRECONDITION, nothing is frozen") { lab in
+            Step("of a mounted volume that would take too long: FAILED_PRECONDITION, nothing is frozen", quick: false) {
+                lab in
                 try await lab.driver.with(flags: "-snapshotFreezeSeconds=1") {
                     try await withVolume(VolumeSpec(name: "pvc-origin-large", size: 1792 * MiB)) { volume in
                         try await volume.up()
@@ -35,7 +36,7 @@ enum SnapshotSteps {
                     }
                 }
             },
-            Step("a larger restore has a larger file system") { lab in
+            Step("a larger restore has a larger file system", quick: false) { lab in
                 var sizes: [String] = []
                 for spec in [
                     VolumeSpec(name: "pvc-enlarged", size: 320 * MiB),
@@ -45,7 +46,7 @@ enum SnapshotSteps {
                 }
                 return sizes.joined(separator: ", ")
             },
-            Step("a clone of a mounted xfs volume is mounted beside it") { lab in
+            Step("a clone of a mounted xfs volume is mounted beside it", quick: false) { lab in
                 try await withVolume(VolumeSpec(name: "pvc-cloned", size: 320 * MiB, type: "xfs")) { volume in
                     try await volume.up()
                     try Kernel.write("cloned", to: "\(volume.targetPath)/file")
@@ -59,7 +60,8 @@ enum SnapshotSteps {
                     }
                 }
             },
-            Step("ControllerModifyVolume of eraseafter changes the tag and what DeleteVolume does") { lab in
+            Step("ControllerModifyVolume of eraseafter changes the tag and what DeleteVolume does", quick: false) {
+                lab in
                 let volume = try await Volume.create(VolumeSpec(name: "pvc-modified"))
                 return try await cleaningUp(volume) {
                     try check(

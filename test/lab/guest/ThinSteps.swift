@@ -43,12 +43,12 @@ enum ThinSteps {
                     return try await SnapshotSteps.copyUnderWriter(volume)
                 }
             },
-            Step("of a volume that is not in use; nothing depends on anything") { lab in
+            Step("of a volume that is not in use; nothing depends on anything", quick: false) { lab in
                 let seen = try await SnapshotSteps.snapshotAndRestore(lab, spec)
                 try await lab.checkNothingLeaked(expecting: [])
                 return seen
             },
-            Step("a larger restore has a larger file system") { lab in
+            Step("a larger restore has a larger file system", quick: false) { lab in
                 var spec = spec
                 spec.size = 128 * MiB
                 return try await SnapshotSteps.enlarge(lab, spec, to: 256 * MiB)
@@ -79,7 +79,7 @@ enum ThinSteps {
                 try await lab.checkNothingLeaked(expecting: [])
                 return volumes.map { mebibytes($0.bytes) }.joined(separator: " and ")
             },
-            Step("a restore is provisioned like its source, or INVALID_ARGUMENT") { lab in
+            Step("a restore is provisioned like its source, or INVALID_ARGUMENT", quick: false) { lab in
                 try await withVolume(spec) { volume in
                     var copy = volume.clone("pvc-thick-clone")
                     copy.isThin = false
@@ -90,7 +90,8 @@ enum ThinSteps {
                     return try await refused(.invalidArgument, "nsmode fsdax") { try await lab.csi.create(request) }
                 }
             },
-            Step("without thin_check: FAILED_PRECONDITION names the package; thick volumes go on") { lab in
+            Step("without thin_check: FAILED_PRECONDITION names the package; thick volumes go on", quick: false) {
+                lab in
                 _ = try await execute("mv", "/usr/sbin/thin_check", "/usr/sbin/thin_check.away").succeeded()
                 let result: Result<String, any Error>
                 do {
@@ -106,7 +107,7 @@ enum ThinSteps {
                 try await lab.checkNothingLeaked(expecting: [])
                 return try result.get()
             },
-            Step("a device that a killed lvm left suspended goes on after the next start") { lab in
+            Step("a device that a killed lvm left suspended goes on after the next start", quick: false) { lab in
                 try await withVolume(spec) { volume in
                     try await volume.up()
                     guard let group = try await lab.find(volume.id)?.group.name else { throw Failure("no group") }

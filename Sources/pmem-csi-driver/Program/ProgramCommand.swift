@@ -15,6 +15,8 @@ extension ProgramCommand {
         do {
             let arguments = try syntax.normalize(Array(CommandLine.arguments.dropFirst()), environment: environment)
             var command = try await asyncParseAsRoot(arguments)
+            // For -help it is a command of ArgumentParser's own, which says the help by throwing it.
+            let isOurs = command is Self
             do {
                 if var command = command as? any AsyncParsableCommand {
                     try await command.run()
@@ -22,7 +24,7 @@ extension ProgramCommand {
                     try command.run()
                 }
             } catch {
-                ProgramFailure(error, of: Self.self, hasStarted: true).end(environment)
+                ProgramFailure(error, of: Self.self, hasStarted: isOurs).end(environment)
             }
         } catch {
             ProgramFailure(error, of: Self.self, hasStarted: false).end(environment)

@@ -14,9 +14,7 @@ extension ControllerService {
         guard request.capacityRange.requiredBytes > 0 || request.capacityRange.limitBytes > 0 else {
             throw RequestError(.invalidArgument, "capacity_range is missing: say required_bytes")
         }
-        let capability =
-            request.hasVolumeCapability
-            ? try VolumeCapability(supported: request.volumeCapability, isPresent: true) : nil
+        let capability = try VolumeCapability.optional(request)
         try FieldLimits.map(request.secrets, "secrets")
         let id = try volumeID(text)
         try pool.checkReady()

@@ -4,12 +4,7 @@ package import DeviceManager
 extension LocalPool {
     package func expand(_ id: VolumeID, to size: SizeRange) async throws -> VolumeRecord {
         let record = try ready(id)
-        guard record.size <= size.limit ?? .max else {
-            throw DeviceError(
-                .outOfRange,
-                "capacity_range: volume \(id) has \(record.size) bytes, more than limit_bytes \(size.limit ?? 0), "
-                    + "and cannot shrink")
-        }
+        try size.checkLimit(for: id, of: record.size)
         guard record.expandedFrom != nil || record.size < size.required else { return record }
         return try await grow(record, id, to: size)
     }

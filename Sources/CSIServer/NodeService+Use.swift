@@ -27,9 +27,7 @@ extension NodeService {
         let path = try FieldLimits.required(request.volumePath, "volume_path", limit: FieldLimits.anyPath)
         let staging = try optionalPath(request.stagingTargetPath)
         let size = try SizeRange(request.capacityRange)
-        let capability =
-            request.hasVolumeCapability
-            ? try VolumeCapability(supported: request.volumeCapability, isPresent: true) : nil
+        let capability = try VolumeCapability.optional(request)
         try FieldLimits.map(request.secrets, "secrets")
         try pool.checkReady()
         let bytes = try await gate.run(text) {

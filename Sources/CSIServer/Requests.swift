@@ -106,6 +106,12 @@ extension VolumeCapability {
         mode = message.accessMode.mode
     }
 
+    /// Of a request that may leave it out.
+    static func optional(_ request: some CarriesCapability) throws(RequestError) -> VolumeCapability? {
+        guard request.hasVolumeCapability else { return nil }
+        return try VolumeCapability(supported: request.volumeCapability, isPresent: true)
+    }
+
     /// The one capability of a publish or stage request, which must also be one that can be honoured.
     init(supported message: Csi_V1_VolumeCapability, isPresent: Bool) throws(RequestError) {
         guard isPresent else { throw RequestError(.invalidArgument, "volume_capability is missing") }

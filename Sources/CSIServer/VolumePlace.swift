@@ -57,12 +57,7 @@ struct VolumePlace: Sendable {
                 "capacity_range: volume \(volume.id) has \(size) bytes, required_bytes is \(range.required); "
                     + "call ControllerExpandVolume first")
         }
-        guard size <= range.limit ?? .max else {
-            throw DeviceError(
-                .outOfRange,
-                "capacity_range: volume \(volume.id) has \(size) bytes, more than limit_bytes \(range.limit ?? 0), "
-                    + "and cannot shrink")
-        }
+        try range.checkLimit(for: volume.id, of: size)
         guard let mount, let type = try? FilesystemType(name: mount.type) else { return size }
         // Through a read-only bind mount nothing can be changed, but there may be another one.
         let mounts = [mount] + volume.mounts(in: try MountTable.current())

@@ -25,11 +25,7 @@ extension LVMDeviceManager: Expanding {
         }
         let volume = Volume(id: id, size: logical.size, location: group)
         guard logical.size < size.required else {
-            guard size.contains(logical.size) else {
-                throw DeviceError(
-                    .outOfRange,
-                    "volume \(id): capacity_range.limit_bytes is less than the \(logical.size) bytes that it has")
-            }
+            try size.checkLimit(for: id, of: logical.size)
             return volume
         }
         let wanted = try groups.size(of: logical, in: group, grownTo: size)

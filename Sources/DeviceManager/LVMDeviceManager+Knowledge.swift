@@ -55,18 +55,15 @@ extension LVMDeviceManager {
         }
     }
 
-    /// udev and blkid open devices for a moment, so an open counts only when it lasts for two seconds.
     func checkUnused(_ volume: Volume) async throws(DeviceError) {
-        for attempt in 0...20 {
-            guard let status = try deviceStatus(group: volume.location, volume: volume.id.rawValue) else { return }
-            let number = DeviceNumber(major: status.major, minor: status.minor)
-            if try await blockingDevice({ try MountTable.isMountedAnywhere(number) }) {
-                throw DeviceError(.inUse, "volume \(volume.id) is mounted; unmount it first, its data is untouched")
-            }
-            if status.openCount == 0 { return }
-            if attempt < 20 { await pause(.milliseconds(100)) }
-        }
-        throw DeviceError(.inUse, "volume \(volume.id) is open in some process; close it first, its data is untouched")
+        try await waitUntilUnused(volume.id) { () throws(DeviceError) in try await use(of: volume) }
+    }
+
+    private func use(of volume: Volume) async throws(DeviceError) -> DeviceUse {
+        guard let status = try deviceStatus(group: volume.location, volume: volume.id.rawValue) else { return .unused }
+        let number = DeviceNumber(major: status.major, minor: status.minor)
+        if try await blockingDevice({ try MountTable.isMountedAnywhere(number) }) { return .mounted }
+        return status.openCount == 0 ? .unused : .open
     }
 
     func erase(_ volume: Volume, path: String, _ erasure: Erasure) async throws(DeviceError) {

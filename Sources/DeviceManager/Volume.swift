@@ -12,6 +12,14 @@ package struct SizeRange: Sendable, Equatable {
         size >= required && size <= limit ?? .max
     }
 
+    /// Throws `outOfRange` when the volume is too large for the range already.
+    package func checkLimit(for id: VolumeID, of size: UInt64) throws(DeviceError) {
+        guard let limit, size > limit else { return }
+        throw DeviceError(
+            .outOfRange,
+            "capacity_range: volume \(id) has \(size) bytes, more than limit_bytes \(limit), and cannot shrink")
+    }
+
     /// The smallest multiple of `unit` in the range.
     ///
     /// Throws `outOfRange` where the range holds none.

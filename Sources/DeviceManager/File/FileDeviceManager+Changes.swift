@@ -17,7 +17,7 @@ extension FileDeviceManager: Expanding {
                 // An earlier attempt may have been cut off between setting space aside and the new size.
                 try file.trim(to: status.size)
             }
-            for loop in try loops.showing(id, file, status.identity) { try loop.updateSize() }
+            for loop in try LoopAttachment.showing(file, status.identity) { try loop.updateSize() }
             return Volume(id: id, size: max(size, status.size), location: location)
         }
     }

@@ -182,22 +182,13 @@ extension FileDeviceManager {
         try await release(id, location)
     }
 
-    /// udev and blkid open devices for a moment, so an open counts only when it lasts for two seconds.
     private func release(_ id: VolumeID, _ location: String) async throws(DeviceError) {
         let file = try file(id, location)
-        for attempt in 0...20 {
-            let result = try await blockingDevice { [loops] in
-                guard let identity = try file.status()?.identity else { return FileLoops.Release.done }
+        try await waitUntilUnused(id) { () throws(DeviceError) in
+            try await blockingDevice { [loops] in
+                guard let identity = try file.status()?.identity else { return .unused }
                 return try loops.release(id, file, identity)
             }
-            switch result {
-            case .done: return
-            case .isMounted:
-                throw DeviceError(.inUse, "volume \(id) is mounted; unmount it first, its data is untouched")
-            case .isOpen where attempt < 20: await pause(.milliseconds(100))
-            case .isOpen: break
-            }
         }
-        throw DeviceError(.inUse, "volume \(id) is open in some process; close it first, its data is untouched")
     }
 }

@@ -88,16 +88,18 @@ extension FileLedger {
 
     /// Whether there is room even if no volume has any of its blocks yet: no file need be looked at then.
     private func isPlenty(for size: UInt64, _ state: State) throws -> Bool {
-        let space = try store.directory(.thick).space()
+        let space = try Filesystem.usage(at: store.root).bytes
         let needed = Self.sum(state.entries.values.map(\.size) + [size])
         return needed <= min(limit ?? space.total, Self.usable(space))
     }
 
     /// Without what the file system needs itself to keep track of so many blocks.
-    private static func usable(_ space: BackingDirectory.Space) -> UInt64 { space.free - space.free / 256 }
+    private static func usable(_ space: Filesystem.Usage.Amount) -> UInt64 {
+        space.available - space.available / 256
+    }
 
     private func capacity(_ state: State) throws -> Capacity {
-        let space = try store.directory(.thick).space()
+        let space = try Filesystem.usage(at: store.root).bytes
         let used = Self.sum(state.entries.values.map(\.size))
         let promised = Self.sum(try state.entries.map { id, entry in try missing(id, entry, state) })
         let total = limit ?? space.total

@@ -7,15 +7,10 @@ import Synchronization
 final class FileLoops: Sendable {
     private let hints = Mutex<[VolumeID: LoopAttachment]>([:])
 
-    /// Usually one; somebody else may have attached the file as well.
-    func showing(_ id: VolumeID, _ file: BackingFile, _ identity: BackingFile.Identity) throws -> [LoopAttachment] {
-        try LoopAttachment.showing(file, identity)
-    }
-
     /// The device that shows the file of the volume; nil when none does.
     func find(_ id: VolumeID, _ file: BackingFile, _ identity: BackingFile.Identity) throws -> LoopAttachment? {
         if let hint = hints.withLock({ $0[id] }), try hint.identity() == identity { return hint }
-        let found = try showing(id, file, identity).first
+        let found = try LoopAttachment.showing(file, identity).first
         hints.withLock { $0[id] = found }
         return found
     }
@@ -31,20 +26,16 @@ final class FileLoops: Sendable {
         return loop.path
     }
 
-    enum Release {
-        case done, isOpen, isMounted
-    }
-
-    /// Detaches the file if nothing uses its device.
+    /// Detaches the file if nothing uses its device, somebody else's second attachment of it included.
     func release(
         _ id: VolumeID, _ file: BackingFile, _ identity: BackingFile.Identity, whenClosed: Bool = false
-    ) throws -> Release {
-        for loop in try showing(id, file, identity) {
-            if try loop.isMounted() { return .isMounted }
-            guard try loop.release(identity, whenClosed: whenClosed) else { return .isOpen }
+    ) throws -> DeviceUse {
+        for loop in try LoopAttachment.showing(file, identity) {
+            if try loop.isMounted() { return .mounted }
+            guard try loop.release(identity, whenClosed: whenClosed) else { return .open }
         }
         hints.withLock { $0[id] = nil }
-        return .done
+        return .unused
     }
 
     /// Detaches what an earlier life of the driver attached and nothing uses; `files` are those of all volumes, a

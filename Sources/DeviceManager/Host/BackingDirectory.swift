@@ -4,12 +4,6 @@ import SystemPackage
 
 /// A directory of backing files, by its path; every method blocks its thread.
 package struct BackingDirectory: Sendable, Hashable {
-    /// The file system that it lies on, in bytes.
-    package struct Space: Sendable, Hashable {
-        package let total: UInt64
-        package let free: UInt64
-    }
-
     package let path: String
 
     package init(path: String) {
@@ -56,13 +50,6 @@ package struct BackingDirectory: Sendable, Hashable {
         guard type != 0 else { throw .system(errno, "look at the file system of \(path)") }
         let (ext4, xfs, btrfs): (UInt32, UInt32, UInt32) = (0xEF53, 0x5846_5342, 0x9123_683E)
         return [ext4, xfs, btrfs].contains(type)
-    }
-
-    package func space() throws(HostError) -> Space {
-        var status = statvfs()
-        guard statvfs(path, &status) == 0 else { throw .system(errno, "look at the file system of \(path)") }
-        let unit = UInt64(status.f_frsize)
-        return Space(total: UInt64(status.f_blocks) * unit, free: UInt64(status.f_bavail) * unit)
     }
 
     /// The path as the kernel names the files in it.

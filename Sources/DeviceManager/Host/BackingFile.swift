@@ -127,7 +127,7 @@ extension BackingFile {
     /// Sets space aside for a range without content; zeroes are written where the file system cannot do it otherwise.
     private func allocate(_ file: borrowing Descriptor, _ range: Range<UInt64>, flags: Int32 = 0) throws(HostError) {
         guard try !reserve(file, range, flags: flags) else { return }
-        try writeZeroes(file, range)
+        try file.writeZeroes(range, path)
     }
 
     /// False where the file system cannot do that.
@@ -143,19 +143,6 @@ extension BackingFile {
             // File systems that have no reflinks call the flag invalid.
             if error == .invalidArgument && flags == linux_FALLOC_FL_UNSHARE_RANGE { return false }
             throw .system(error.rawValue, "set aside \(length) bytes for \(path)")
-        }
-    }
-
-    private func writeZeroes(_ file: borrowing Descriptor, _ range: Range<UInt64>) throws(HostError) {
-        let zeroes = [UInt8](repeating: 0, count: 1 << 20)
-        var position = range.lowerBound
-        while position < range.upperBound {
-            let count = Int(min(UInt64(zeroes.count), range.upperBound - position))
-            do throws(Errno) {
-                position += UInt64(try systemCall { pwrite(file.raw, zeroes, count, off_t(position)) })
-            } catch {
-                throw .system(error.rawValue, "write zeroes to \(path)")
-            }
         }
     }
 }

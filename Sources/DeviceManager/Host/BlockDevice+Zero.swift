@@ -12,7 +12,7 @@ extension BlockDevice {
     package func zeroEnds() throws(HostError) {
         let device = try opened(O_RDWR | O_EXCL)
         for range in Self.ends(of: try sizeAboveZero(of: device)) {
-            try writeZeroes(device, range)
+            try device.writeZeroes(range, path)
         }
         try flush(device)
     }
@@ -23,7 +23,7 @@ extension BlockDevice {
         let device = try opened(O_RDWR)
         let size = try sizeAboveZero(of: device)
         guard oldSize < size else { return }
-        try writeZeroes(device, max(oldSize, size - min(Self.endSize, size))..<size)
+        try device.writeZeroes(max(oldSize, size - min(Self.endSize, size))..<size, path)
         try flush(device)
         posix_fadvise(device.raw, 0, 0, POSIX_FADV_DONTNEED)
     }
@@ -81,20 +81,7 @@ extension BlockDevice {
         guard errno == EOPNOTSUPP || errno == ENOTTY else {
             throw .system(errno, "erase \(path) at offset \(range.lowerBound)")
         }
-        try writeZeroes(device, range)
-    }
-
-    func writeZeroes(_ device: borrowing Descriptor, _ range: Range<UInt64>) throws(HostError) {
-        let zeroes = [UInt8](repeating: 0, count: Int(min(Self.endSize, range.upperBound - range.lowerBound)))
-        var position = range.lowerBound
-        while position < range.upperBound {
-            let count = Int(min(UInt64(zeroes.count), range.upperBound - position))
-            do throws(Errno) {
-                position += UInt64(try systemCall { pwrite(device.raw, zeroes, count, off_t(position)) })
-            } catch {
-                throw .system(error.rawValue, "write zeroes to \(path) at offset \(position)")
-            }
-        }
+        try device.writeZeroes(range, path)
     }
 
     /// The range is at most one end long, so it is compared in one piece.

@@ -31,6 +31,22 @@ extension Descriptor {
     }
 }
 
+extension Descriptor {
+    /// Overwrites a range of the file or device at `path`.
+    borrowing func writeZeroes(_ range: Range<UInt64>, _ path: String) throws(HostError) {
+        let zeroes = [UInt8](repeating: 0, count: Int(min(1 << 20, range.upperBound - range.lowerBound)))
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let count = Int(min(UInt64(zeroes.count), range.upperBound - position))
+            do throws(Errno) {
+                position += UInt64(try systemCall { pwrite(raw, zeroes, count, off_t(position)) })
+            } catch {
+                throw .system(error.rawValue, "write zeroes to \(path) at offset \(position)")
+            }
+        }
+    }
+}
+
 /// The result of a system call, which is made again while signals interrupt it.
 func systemCall(_ body: () -> Int) throws(Errno) -> Int {
     while true {

@@ -1,7 +1,7 @@
 import Glibc
 
 extension Filesystem {
-    /// What a mounted file system has, in bytes and in inodes.
+    /// What a file system has, in bytes and in inodes.
     package struct Usage: Sendable, Equatable {
         package struct Amount: Sendable, Equatable {
             package let total: UInt64
@@ -14,10 +14,10 @@ extension Filesystem {
         package let inodes: Amount
     }
 
-    package static func usage(at mountPoint: String) throws(HostError) -> Usage {
+    package static func usage(at path: String) throws(HostError) -> Usage {
         var status = statvfs()
-        guard statvfs(mountPoint, &status) == 0 else {
-            throw .system(errno, "read how full the file system at \(mountPoint) is")
+        guard statvfs(path, &status) == 0 else {
+            throw .system(errno, "read how full the file system at \(path) is")
         }
         let unit = UInt64(status.f_frsize)
         let (total, free) = (UInt64(status.f_blocks), UInt64(status.f_bfree))

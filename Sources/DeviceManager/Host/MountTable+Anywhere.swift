@@ -27,20 +27,14 @@ extension MountTable {
 
     /// This process comes first, so that a namespace is settled even if all its other processes end.
     private static func processes() throws(HostError) -> [String] {
-        guard let directory = opendir("/proc") else {
-            throw .system(errno, "read /proc", remedy: "check that /proc is mounted")
+        let names: [String]
+        do throws(HostError) {
+            names = try BackingDirectory(path: "/proc").names()
+        } catch {
+            throw .system(error.errno ?? EIO, "read /proc", remedy: "check that /proc is mounted")
         }
-        defer { closedir(directory) }
-        var processes = ["self"]
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
-                processes.append(name)
-            }
-        }
-        return processes
+        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+        return ["self"] + names.filter { $0.utf8.allSatisfy(digits.contains) }
     }
 
     private static func link(_ path: String) -> String? {

@@ -42,6 +42,4 @@ extension LVM {
     package func removeEmptyPool(group: String, name: String) async throws(LVMError) {
         try await run(["lvremove", "-f", "-y", "--select", "thin_count=0", "\(group)/\(name)"])
     }
-
-    private func added(_ tags: [String]) -> [String] { tags.flatMap { ["--addtag", $0] } }
 }

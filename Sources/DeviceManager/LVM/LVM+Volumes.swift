@@ -9,7 +9,7 @@ extension LVM {
         }
         // lvm takes multiples of 512 bytes only.
         var arguments = ["lvcreate", "-Zn", "-Wn", "-y", "-L", "\(padded / 512 * 512)b", "-n", name]
-        arguments += tags.flatMap { ["--addtag", $0] }
+        arguments += added(tags)
         if !settings.deviceMapper {
             arguments.append("-an")
         }
@@ -33,8 +33,10 @@ extension LVM {
         try await run(["lvchange", "--refresh", "\(group)/\(volume)"])
     }
 
+    func added(_ tags: [String]) -> [String] { tags.flatMap { ["--addtag", $0] } }
+
     package func changeTags(group: String, name: String, add: [String], remove: [String]) async throws(LVMError) {
-        let changes = remove.flatMap { ["--deltag", $0] } + add.flatMap { ["--addtag", $0] }
+        let changes = remove.flatMap { ["--deltag", $0] } + added(add)
         try await run(["lvchange"] + changes + ["\(group)/\(name)"])
     }
 

@@ -63,14 +63,16 @@ package final class GRPCService: Service {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 try await withGracefulShutdownHandler {
-                    try await Self.serveUntilStopped(server)
+                    try await server.serve()
                 } onGracefulShutdown: {
-                    server.beginGracefulShutdown()
                     signal.finish()
                 }
             }
             group.addTask { [self] in
                 for await _ in shutdown {}
+                // NIO does not expect a listener to be closed between its set-up and its registration.
+                _ = try? await server.listeningAddress
+                server.beginGracefulShutdown()
                 try await Task.sleep(for: drain)
                 logger.warning(
                     "calls are still running after the time to drain: cancelling them",
@@ -78,14 +80,6 @@ package final class GRPCService: Service {
             }
             defer { group.cancelAll() }
             try await group.next()
-        }
-    }
-
-    private static func serveUntilStopped(_ server: Server) async throws {
-        do {
-            try await server.serve()
-        } catch let error as RuntimeError where error.code == .serverIsStopped {
-            // The shutdown came before the first moment of serving: nothing to serve, nothing to report.
         }
     }
 }

@@ -68,7 +68,10 @@ extension Ledger.Holdings {
         case let request as Csi_V1_NodePublishVolumeRequest:
             published.add(.init(volume: request.volumeID, path: request.targetPath))
         case let request as Csi_V1_NodeUnpublishVolumeRequest:
-            published.removeAll { $0 == .init(volume: request.volumeID, path: request.targetPath) }
+            // A staging path as the target is a caller's mistake, which a driver without a memory for paths cannot see.
+            let place = Ledger.Place(volume: request.volumeID, path: request.targetPath)
+            published.removeAll { $0 == place }
+            staged.removeAll { $0 == place }
         default: break
         }
     }

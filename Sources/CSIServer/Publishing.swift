@@ -18,9 +18,11 @@ struct Publishing {
         switch capability.access {
         case .mount:
             guard let staged = table.at(staging), volume.isMounted(as: staged) else { throw notStaged }
+            try checkElsewhere(existing, staged)
             if existing == nil { try bind(staged, table) }
         case .block:
             guard let staged = table.at(volume.node(below: staging)), volume.isNode(staged) else { throw notStaged }
+            try checkElsewhere(existing, staged)
             if existing == nil { try bindNode(staged, table) }
         }
     }
@@ -55,6 +57,13 @@ struct Publishing {
         DeviceError(
             .failedPrecondition,
             "volume \(volume.id) is not staged at \(staging) for this access; call NodeStageVolume first")
+    }
+
+    /// Nobody could tell later what NodeUnpublishVolume may unmount.
+    private func checkElsewhere(_ existing: Mount?, _ staged: Mount) throws {
+        guard existing?.id == staged.id else { return }
+        throw DeviceError(
+            .invalidArgument, "target_path \(target) is where volume \(volume.id) is staged; name another path")
     }
 
     private func checkOthers(_ others: [Mount]) throws {

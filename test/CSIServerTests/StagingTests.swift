@@ -258,4 +258,23 @@ struct StagingTests {
             #expect(try await volume.mountPoints() == [])
         }
     }
+
+    @Test("publishing where the volume is staged is refused, and it stays staged", arguments: [true, false])
+    func publishAtStaging(isBlock: Bool) async throws {
+        try await withRealVolume { volume, directory in
+            let capability = isBlock ? Csi_V1_VolumeCapability.block() : .mount()
+            let place = isBlock ? volume.node : volume.staging
+            try await volume.stage(capability)
+            let link = "\(directory)/link"
+            #expect(symlink(String(place.prefix(upTo: place.lastIndex(of: "/") ?? place.startIndex)), link) == 0)
+            for target in [place, "\(link)/\(place.split(separator: "/").last ?? "")"] {
+                await expect(.invalidArgument, "target_path", volume.id) {
+                    try await volume.publish(at: target, capability)
+                }
+            }
+            try await volume.publish(capability)
+            try await volume.unpublish()
+            try await volume.unstage()
+        }
+    }
 }

@@ -7,7 +7,7 @@ import ServiceLifecycle
 /// `run()` throws when it cannot listen. On graceful shutdown it stops accepting and lets calls in flight finish;
 /// those still running after `drain` are cancelled.
 package final class GRPCService: Service {
-    private typealias Server = GRPCServer<HTTP2ServerTransport.Posix>
+    private typealias Server = GRPCServer<TimerlessTransport>
 
     private let endpoint: Endpoint
     private let services: [any RegistrableRPCService]
@@ -50,7 +50,8 @@ package final class GRPCService: Service {
         defer { socket.removeFile() }
         let transport = HTTP2ServerTransport.Posix(
             listeningSocketDescriptor: Int(socket.descriptor), transportSecurity: security)
-        let server = Server(transport: transport, services: services, interceptors: interceptors)
+        let server = Server(
+            transport: TimerlessTransport(transport), services: services, interceptors: interceptors)
         logger.info("listening", metadata: ["endpoint": "\(socket.endpoint)"])
         // Connections queue in the kernel from here on, so callers need not wait for NIO.
         listening.announce(.success(socket.endpoint))

@@ -62,13 +62,15 @@ extension Ledger.Holdings {
     fileprivate mutating func note(node request: any Call) {
         switch request {
         case let request as Csi_V1_NodeStageVolumeRequest:
-            staged.add(.init(volume: request.volumeID, path: request.stagingTargetPath))
+            // A driver without a memory for paths cannot see that the volume is published there, and not staged.
+            let place = Ledger.Place(volume: request.volumeID, path: request.stagingTargetPath)
+            if !published.contains(place) { staged.add(place) }
         case let request as Csi_V1_NodeUnstageVolumeRequest:
             staged.removeAll { $0 == .init(volume: request.volumeID, path: request.stagingTargetPath) }
         case let request as Csi_V1_NodePublishVolumeRequest:
             published.add(.init(volume: request.volumeID, path: request.targetPath))
         case let request as Csi_V1_NodeUnpublishVolumeRequest:
-            // A staging path as the target is a caller's mistake, which a driver without a memory for paths cannot see.
+            // Nor that a staging path is none to be unpublished.
             let place = Ledger.Place(volume: request.volumeID, path: request.targetPath)
             published.removeAll { $0 == place }
             staged.removeAll { $0 == place }

@@ -48,10 +48,11 @@ struct World {
             kept.staged.removeAll { $0.volume == spoiled }
             kept.published.removeAll { $0.volume == spoiled }
         }
+        var problems = await driver.undo(keeping: kept)
         // A volume that has lost its staging path is only staged again when it is published nowhere.
         let staged = Set(driver.ledger.holdings.staged.map(\.volume))
         if driver.offers(.stage) { kept.published.removeAll { !staged.contains($0.volume) } }
-        let problems = await driver.undo(keeping: kept)
+        problems += await driver.undo(keeping: kept)
         // Reported once: the next request must not suffer from it.
         driver.ledger.abandon(keeping: kept)
         try require(problems.isEmpty, problems.joined(separator: "; "))

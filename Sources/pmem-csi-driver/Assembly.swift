@@ -30,7 +30,10 @@ struct Assembly {
         register(pool)
         var services = try metricsServices()
         let gate = OperationGate()
-        services += [Recovery(pool: pool, gate: gate), server(pool, gate), ShutdownNotice(flag: shutdown)]
+        let server = server(pool, gate)
+        services += [
+            Recovery(pool: pool, gate: gate), server, StartEnd(server: server), ShutdownNotice(flag: shutdown),
+        ]
         let group = ServiceGroup(
             configuration: .init(
                 services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
@@ -65,7 +68,7 @@ struct Assembly {
         }
     }
 
-    private func server(_ pool: LocalPool, _ gate: OperationGate) -> any Service {
+    private func server(_ pool: LocalPool, _ gate: OperationGate) -> GRPCService {
         GRPCService(
             endpoint: configuration.endpoint,
             services: [
@@ -108,6 +111,16 @@ struct Assembly {
                 }
             }
         }
+    }
+}
+
+/// Notices when the start is over.
+private struct StartEnd: Service {
+    let server: GRPCService
+
+    func run() async throws {
+        if (try? await server.listeningEndpoint) != nil { Memory.forgetStart() }
+        try? await gracefulShutdown()
     }
 }
 

@@ -2,8 +2,8 @@ import CLinux
 import NIOCore
 
 /// What the process does to stay small: a driver idles next to the workloads whose memory it must not take.
-/// `Driver` calls it once, before the first thread that it would bind.
 enum Memory {
+    /// Called once, before the first thread that it would bind.
     static func keepSmall() {
         // No more heaps than there are by now; each of up to eight per core would keep what its busiest moment needed.
         mallopt(M_ARENA_MAX, 1)
@@ -16,5 +16,10 @@ enum Memory {
         // Calls run as Swift tasks; these threads only move bytes. The default is one per core, many on large machines.
         NIOSingletons.groupLoopCountSuggestion = 2
         NIOSingletons.blockingPoolThreadCountSuggestion = 2
+    }
+
+    /// Gives back the code that only the start needed, a third of what is mapped by then.
+    static func forgetStart() {
+        linux_unmap_code()
     }
 }

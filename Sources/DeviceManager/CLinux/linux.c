@@ -7,7 +7,9 @@
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/types.h>
+#include <link.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -18,6 +20,24 @@ const int linux_AT_EMPTY_PATH = AT_EMPTY_PATH;
 
 int linux_prctl(int option, unsigned long argument) {
     return prctl(option, argument, 0, 0, 0);
+}
+
+static int unmap_code(struct dl_phdr_info *info, size_t size, void *page_size) {
+    (void)size;
+    unsigned long mask = *(unsigned long *)page_size - 1;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        // What is writable has relocations, which the file has not.
+        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || segment->p_flags & PF_W) continue;
+        unsigned long start = (info->dlpi_addr + segment->p_vaddr) & ~mask;
+        madvise((void *)start, info->dlpi_addr + segment->p_vaddr + segment->p_memsz - start, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void linux_unmap_code(void) {
+    unsigned long page_size = (unsigned long)sysconf(_SC_PAGESIZE);
+    dl_iterate_phdr(unmap_code, &page_size);
 }
 
 _Static_assert(sizeof(struct linux_fsxattr) == sizeof(struct fsxattr), "struct fsxattr");

@@ -2,6 +2,8 @@ import CSIProto
 import DeviceManager
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
+import Glibc
+import Host
 import Logging
 import Registry
 import ServiceLifecycle
@@ -37,7 +39,7 @@ func withDriver<R: Sendable>(
 ) async throws -> R {
     let shutdown = OnceFlag()
     let pool = LocalPool(
-        manager: manager, records: try VolumeRecords(directory: "\(directory)/state", logger: logger),
+        manager: manager, records: try await records(in: "\(directory)/state", logger),
         topology: Topology(driverName: Driver.name, node: node), shutdown: shutdown, logger: logger)
     if isReady { try await pool.start() }
     let gate = OperationGate()
@@ -57,6 +59,19 @@ func withDriver<R: Sendable>(
                     pool: pool, gate: gate, shutdown: shutdown, identity: .init(wrapping: client),
                     controller: .init(wrapping: client), node: .init(wrapping: client)))
         }
+    }
+}
+
+/// Waits for the lock of a driver before, whose last connection may still be on its way out.
+private func records(in directory: String, _ logger: Logger) async throws -> VolumeRecords {
+    try await blocking {
+        let handle = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if handle >= 0 {
+            flock(handle, LOCK_EX)
+            flock(handle, LOCK_UN)
+            close(handle)
+        }
+        return try VolumeRecords(directory: directory, logger: logger)
     }
 }
 

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Glibc
 import Logging
 import Program
@@ -26,7 +27,7 @@ import Testing
             (["-h"], ["-h"]),
             (["create", "-mode", "x", "name", "-5"], ["create", "--mode=x", "name", "-5"]),
             (["-mode", "x", "--", "-nodeid", "y"], ["--mode=x", "--", "-nodeid", "y"]),
-            (["-unknown=1"], ["-unknown=1"]),
+            (["-unknown=1"], ["--unknown=1"]), (["-unknown"], ["--unknown"]), (["-"], ["-"]), (["-5"], ["-5"]),
             ([], []),
         ])
     func normalization(_ arguments: [String], _ expected: [String]) throws {
@@ -144,5 +145,42 @@ import Testing
         ] as [(UInt64, String)])
     func byteCount(_ bytes: UInt64, _ expected: String) {
         #expect(ByteCount(bytes).description == expected)
+    }
+}
+
+/// With a flag of its own and the two of all programs.
+private struct SmallProgram: ProgramCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "small", abstract: "A small program.", version: "1.2.3")
+    static let syntax = FlagSyntax(flags: ["mode"])
+
+    @Option var mode = "plain"
+
+    func run() async throws { print("ran as \(mode)") }
+}
+
+@Suite struct ProgramCommandTests {
+    @Test(
+        "help and version are printed and nothing is run; flags reach the program",
+        arguments: [
+            ("-help", "A small program."), ("--help", "A small program."), ("-h", "A small program."),
+            ("-version", "1.2.3"), ("--version", "1.2.3"), ("-mode=other", "ran as other"),
+        ])
+    func output(_ flag: String, _ expected: String) async {
+        let result = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) { [flag] in
+            await SmallProgram.main([flag], environment: [:])
+        }
+        let text = String(decoding: result?.standardOutputContent ?? [], as: UTF8.self)
+        #expect(text.contains(expected))
+        #expect(text.contains("ran as") == expected.contains("ran as"))
+    }
+
+    @Test("wrong usage is said on standard error, with the status for that")
+    func wrongUsage() async {
+        let result = await #expect(processExitsWith: .exitCode(64), observing: [\.standardErrorContent]) {
+            await SmallProgram.main(["-nosuch"], environment: [:])
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("nosuch"))
     }
 }

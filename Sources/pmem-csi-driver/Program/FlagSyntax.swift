@@ -30,7 +30,7 @@ package struct FlagSyntax: Sendable {
         while let argument = rest.popFirst() {
             guard argument != "--" else { return result + ["--"] + rest }
             guard let (name, attached) = split(argument) else {
-                result.append(argument)
+                result.append(Self.isUnknown(argument) ? "-" + argument : argument)
                 continue
             }
             let value: String
@@ -72,6 +72,12 @@ package struct FlagSyntax: Sendable {
             }
         }
         return nil
+    }
+
+    /// With one dash ArgumentParser would take its letters for flags, `-hostpath` for a wish for help.
+    private static func isUnknown(_ argument: String) -> Bool {
+        let (first, second) = (argument.first, argument.dropFirst().first)
+        return argument.count > 2 && first == "-" && second?.isLetter == true
     }
 
     /// The flag's name, and the value if it is attached with `=`; nil if the argument is no flag of the program.

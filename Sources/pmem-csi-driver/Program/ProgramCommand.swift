@@ -11,9 +11,12 @@ package protocol ProgramCommand: AsyncParsableCommand {
 
 extension ProgramCommand {
     package static func main() async {
-        let environment = ProgramEnvironment.variables()
+        await main(Array(CommandLine.arguments.dropFirst()), environment: ProgramEnvironment.variables())
+    }
+
+    package static func main(_ arguments: [String], environment: [String: String]) async {
         do {
-            let arguments = try syntax.normalize(Array(CommandLine.arguments.dropFirst()), environment: environment)
+            let arguments = try syntax.normalize(arguments, environment: environment)
             var command = try await asyncParseAsRoot(arguments)
             // For -help it is a command of ArgumentParser's own, which says the help by throwing it.
             let isOurs = command is Self

@@ -66,7 +66,8 @@ private let grounds = [Ground.here, .xfsWithReflinks]
 
     @Test("a copy that is told to stop leaves nothing", arguments: grounds)
     func stopped(ground: Ground) async throws {
-        try await withFileDriver(on: ground) { driver, _ in
+        // Where others use the file system too, its free space says nothing.
+        try await withFileDriver(on: ground, capacity: ground == .here ? 200 * mebibyte : nil) { driver, _ in
             let source = try await driver.create("source", 80 * mebibyte)
             try write([UInt8](repeating: 9, count: 80 << 20), to: driver.file(source).path)
             let before = try await driver.available()

@@ -93,7 +93,7 @@ let package = Package(
 
         // Volumes on devices.
         .target(
-            name: "DeviceManager", dependencies: ["LVM", "Host", crypto, logging, metrics],
+            name: "DeviceManager", dependencies: ["LVM", "Ndctl", "Host", crypto, logging, metrics],
             exclude: ["CNdctl", "CBlkid", "CDevmapper", "CLinux", "Ndctl", "LVM", "Host"], swiftSettings: settings),
         .target(
             name: "LVM", dependencies: ["CDevmapper", logging, metrics, subprocess, system],
@@ -124,7 +124,7 @@ let package = Package(
             dependencies: ["pmem-ns-init", "pmem-vgm", "Ndctl", "LVM", "Program", argumentParser, logging],
             path: "test/PlanTests", swiftSettings: settings),
         .testTarget(
-            name: "DeviceManagerTests", dependencies: ["DeviceManager", "LVM", "Host", "TestSupport", logging],
+            name: "DeviceManagerTests", dependencies: ["DeviceManager", "LVM", "Ndctl", "Host", "TestSupport", logging],
             path: "test/DeviceManagerTests", swiftSettings: settings),
         .testTarget(
             name: "CSIServerTests",

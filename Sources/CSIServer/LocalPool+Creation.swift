@@ -80,7 +80,10 @@ extension LocalPool {
     /// Takes back a creation that was never answered: a freeze, the device, then the record.
     func discard(_ record: VolumeRecord, _ id: VolumeID) async throws {
         try await thawSource(of: record)
-        if let location = record.location { try await manager.discard(id, location: location) }
+        if let location = record.location {
+            let mayHoldCopy = record.source != nil && record.parameters.eraseAfter
+            try await manager.discard(id, location: location, erasing: mayHoldCopy)
+        }
         try await blockingDevice { [records] in try records.remove(id) }
     }
 

@@ -1,5 +1,6 @@
 package import Host
 package import LVM
+package import Ndctl
 
 // Where errors of the layers below become ours; their own code and text survive as the cause.
 extension DeviceError {
@@ -27,6 +28,20 @@ extension DeviceError {
             case .noSpace: .notEnoughSpace
             case .unsupported, .occupied: .failedPrecondition
             case .permissionDenied, .failed: .failed
+            }
+        self.init(code, error.message, cause: error)
+    }
+
+    package init(_ error: NdctlError) {
+        let code: Code =
+            switch error.code {
+            // A region or namespace that was there a moment ago.
+            case .notFound: .unavailable
+            case .busy: .inUse
+            case .noSpace: .notEnoughSpace
+            case .unsupported, .permissionDenied: .failedPrecondition
+            // What was asked for is ours, not the caller's.
+            case .invalidArgument, .failed: .failed
             }
         self.init(code, error.message, cause: error)
     }

@@ -24,7 +24,9 @@ package protocol DeviceManager: Sendable {
     func create(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume
 
     /// Takes back what a creation left that was never answered; never anything that our creations did not make.
-    func discard(_ id: VolumeID, location: String) async throws(DeviceError)
+    ///
+    /// `erasing`: it may have been a copy, of which nothing may show up in the next volume there.
+    func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError)
 
     /// Throws `inUse` while the volume is open or mounted anywhere.
     func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError)

@@ -1,6 +1,5 @@
 import Host
 import LVM
-import Synchronization
 
 extension LVMDeviceManager: Snapshotting {
     package func copy(
@@ -34,7 +33,7 @@ extension LVMDeviceManager: Snapshotting {
         }
         let path = try await attach(source.volume.id, location: source.volume.location)
         let volume = try await changes.withLock { () throws(DeviceError) in try await allocate(spec, in: location) }
-        let copied = Copied()
+        let copied = CopyExtent()
         do {
             let device = BlockDevice(path: try await attach(volume.id, location: location))
             try await blockingDevice { try device.zeroEnd(addedTo: source.volume.size) }
@@ -64,24 +63,5 @@ extension LVMDeviceManager: Snapshotting {
             guard let error else { throw second }
             throw DeviceError(.failed, "\(error); and what it copied could not be overwritten", cause: second)
         }
-    }
-}
-
-/// How far a copy may have come, kept for the case that it must be taken back.
-private final class Copied: Sendable {
-    private let offset = Atomic<UInt64>(0)
-    /// Copied beyond what was told: a piece, and at the beginning what is copied to see how fast it goes.
-    private static let margin: UInt64 = 64 << 20
-
-    func reach(_ offset: UInt64) { self.offset.max(offset, ordering: .relaxed) }
-
-    var end: UInt64 { offset.load(ordering: .relaxed) + Self.margin }
-}
-
-extension VolumeSpec {
-    /// The same, but not smaller than what is copied into it.
-    func holding(_ bytes: UInt64) -> VolumeSpec {
-        let size = SizeRange(required: max(size.required, bytes), limit: size.limit)
-        return VolumeSpec(id: id, name: name, size: size, parameters: parameters, kind: kind, source: source)
     }
 }

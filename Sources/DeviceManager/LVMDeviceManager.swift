@@ -113,12 +113,12 @@ package actor LVMDeviceManager: DeviceManager {
         return volume
     }
 
-    package func discard(_ id: VolumeID, location: String) async throws(DeviceError) {
+    package func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError) {
         try await OrphanedCommands.wait(mentioning: id.rawValue)
         guard let volume = try await present(id, location: location) else { return }
         // Our creations tag what they make, so without the tags it is somebody else's.
         guard let logical = groups.logicalVolume(id, in: location), tags.isOurs(logical) else { return }
-        if logical.pool == nil, tags.source(of: logical) != nil, tags.eraseAfter(logical) {
+        if logical.pool == nil, erasing {
             try await eraseCopy(volume, upTo: volume.size)
         }
         try await changes.withLock { () throws(DeviceError) in try await remove(volume) }

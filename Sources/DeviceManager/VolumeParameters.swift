@@ -20,6 +20,8 @@ package struct VolumeParameters: Sendable, Equatable {
     package var provisioning = Provisioning.thick
     /// Whether DeleteVolume overwrites the volume with zeroes before its space is used again.
     package var eraseAfter = true
+    /// Nil where volumes are not namespaces themselves.
+    package var namespace: NamespaceParameters?
 
     package init() {}
 
@@ -45,6 +47,7 @@ package struct VolumeParameters: Sendable, Equatable {
             case "nsmode" where mode != nil: mode = try Self.mode(value)
             case "provisioning": provisioning = try Self.provisioning(value)
             case "eraseafter", "eraseAfter": eraseAfter = try Self.boolean(value, key: key)
+            case let key where NamespaceParameters.keys.contains(key): try setNamespace(key, value)
             case let key where Self.isKubernetes(key): continue
             default: throw unknown(key)
             }
@@ -53,6 +56,24 @@ package struct VolumeParameters: Sendable, Equatable {
             throw DeviceError(
                 .invalidArgument,
                 "parameters: nsmode fsdax and provisioning thin exclude each other, since thin volumes have no DAX")
+        }
+        try checkNamespace(parameters)
+    }
+
+    private mutating func setNamespace(_ key: String, _ value: String) throws(DeviceError) {
+        guard var namespace else { throw unknown(key) }
+        try namespace.set(key, value)
+        self.namespace = namespace
+    }
+
+    private func checkNamespace(_ parameters: [String: String]) throws(DeviceError) {
+        guard namespace != nil else { return }
+        guard provisioning == .thick else {
+            throw DeviceError(
+                .invalidArgument, "parameters: provisioning is \"thin\"; a namespace has all of its memory at once")
+        }
+        guard mode == .fsdax || parameters["pageMap"] == nil else {
+            throw DeviceError(.invalidArgument, "parameters: pageMap is for nsmode fsdax; sector has no page map")
         }
     }
 
@@ -64,12 +85,19 @@ package struct VolumeParameters: Sendable, Equatable {
         var context = ["eraseafter": eraseAfter ? "true" : "false"]
         if provisioning == .thin { context["provisioning"] = provisioning.rawValue }
         context["nsmode"] = mode?.rawValue
-        return context
+        return context.merging(namespace?.context ?? [:]) { $1 }
     }
 
     private func unknown(_ key: String) -> DeviceError {
-        let known = ["eraseafter", "provisioning"] + (mode == nil ? [] : ["nsmode"])
-        let reason = key == "nsmode" ? "there are no namespaces below these volumes" : "unknown key"
+        let known =
+            ["eraseafter", "provisioning"] + (mode == nil ? [] : ["nsmode"])
+            + (namespace == nil ? [] : NamespaceParameters.keys)
+        let reason =
+            switch key {
+            case "nsmode": "there are no namespaces below these volumes"
+            case _ where NamespaceParameters.keys.contains(key): "only -deviceManager=direct has this key"
+            default: "unknown key"
+            }
         return DeviceError(
             .invalidArgument,
             "parameters: \(reason): \"\(key)\"; the known ones are \(known.sorted().joined(separator: ", "))")
@@ -81,6 +109,12 @@ package struct VolumeParameters: Sendable, Equatable {
     }
 
     private static func mode(_ value: String) throws(DeviceError) -> NamespaceMode {
+        guard value != "devdax" else {
+            throw DeviceError(
+                .invalidArgument,
+                "parameters: nsmode is \"devdax\", whose character device can be neither mounted nor given out as a "
+                    + "block volume; it can be fsdax or sector")
+        }
         guard let mode = NamespaceMode(rawValue: value) else {
             throw DeviceError(.invalidArgument, "parameters: nsmode is \"\(value)\"; it can be fsdax or sector")
         }
@@ -108,7 +142,7 @@ package struct VolumeParameters: Sendable, Equatable {
 /// Records written before a parameter was known have its default.
 extension VolumeParameters: Codable {
     private enum CodingKeys: CodingKey {
-        case mode, provisioning, eraseAfter
+        case mode, provisioning, eraseAfter, namespace
     }
 
     package init(from decoder: any Decoder) throws {
@@ -116,5 +150,6 @@ extension VolumeParameters: Codable {
         mode = try values.decodeIfPresent(NamespaceMode.self, forKey: .mode)
         provisioning = try values.decodeIfPresent(Provisioning.self, forKey: .provisioning) ?? .thick
         eraseAfter = try values.decodeIfPresent(Bool.self, forKey: .eraseAfter) ?? true
+        namespace = try values.decodeIfPresent(NamespaceParameters.self, forKey: .namespace)
     }
 }

@@ -62,6 +62,7 @@ struct Assembly {
             LVMDeviceManager(
                 driverName: configuration.driverName, lvm: LVM(logger: logger), thin: configuration.thin,
                 logger: logger)
+        case .direct: DirectDeviceManager(logger: logger)
         case .file:
             FileDeviceManager(
                 directory: configuration.statePath, capacity: configuration.capacity, logger: logger)

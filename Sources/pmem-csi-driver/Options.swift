@@ -12,8 +12,15 @@ enum Mode: String, ExpressibleByArgument, CaseIterable {
 enum Manager: String, ExpressibleByArgument, CaseIterable {
     /// Logical volumes in the groups of pmem-vgm.
     case lvm
+    /// Namespaces of the NVDIMMs' regions.
+    case direct
     /// Files below -statePath, as loop devices.
     case file
+
+    /// pmem-csi's first name for it is taken, too.
+    init?(argument: String) {
+        self.init(rawValue: argument == "ndctl" ? Self.direct.rawValue : argument)
+    }
 }
 
 /// The driver's own flags; `configuration` holds every rule about valid values and combinations.
@@ -32,7 +39,7 @@ struct Options: ParsableArguments {
     var nodeID = "nodeid"
     @Option(name: .customLong("drivername"), help: "The CSI name of this driver, in domain style.")
     var driverName = "pmem-csi.intel.com"
-    @Option(name: .customLong("deviceManager"), help: "What volumes are made of: lvm or file.")
+    @Option(name: .customLong("deviceManager"), help: "What volumes are made of: lvm, direct (or ndctl) or file.")
     var deviceManager = Manager.lvm
     @Option(
         name: .customLong("statePath"),

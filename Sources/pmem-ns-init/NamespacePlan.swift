@@ -9,7 +9,7 @@ struct NamespaceOptions: Sendable, Equatable {
     let fsdaxPercent: UInt64
     let sectorPercent: UInt64
 
-    func percent(of mode: NamespaceMode) -> UInt64 {
+    func percent(of mode: Namespace.Mode) -> UInt64 {
         switch mode {
         case .fsdax: fsdaxPercent
         case .sector: sectorPercent
@@ -39,7 +39,7 @@ struct NamespacePlan: Equatable {
 
     struct Entry: Equatable {
         let action: Action
-        let mode: NamespaceMode?
+        let mode: Namespace.Mode?
         /// Raw.
         let size: UInt64
         /// Empty where there is none yet.
@@ -51,7 +51,7 @@ struct NamespacePlan: Equatable {
     static let name = "pmem-csi"
     /// Of a namespace between its creation and the moment when nobody's old data can be found in it.
     static let unfinishedName = "pmem-csi.new"
-    static let modes: [NamespaceMode] = [.fsdax, .sector]
+    static let modes: [Namespace.Mode] = [.fsdax, .sector]
     /// LVM's metadata and a BTT's arena both need more than a few alignment units to leave anything useful.
     static let smallest: UInt64 = 64 << 20
 
@@ -73,7 +73,7 @@ struct NamespacePlan: Equatable {
         noteUnassigned(options, facts, space)
     }
 
-    func sizes(toCreate mode: NamespaceMode) -> [UInt64] {
+    func sizes(toCreate mode: Namespace.Mode) -> [UInt64] {
         entries.filter { $0.action == .create && $0.mode == mode }.map(\.size)
     }
 
@@ -113,7 +113,7 @@ struct NamespacePlan: Equatable {
     }
 
     private mutating func fill(
-        _ mode: NamespaceMode, _ options: NamespaceOptions, _ facts: Region, _ space: inout FreeSpace
+        _ mode: Namespace.Mode, _ options: NamespaceOptions, _ facts: Region, _ space: inout FreeSpace
     ) {
         let share = Self.share(of: facts.size, percent: options.percent(of: mode))
         let own = facts.namespaces.filter { $0.alternateName == Self.name && $0.mode == mode }

@@ -89,7 +89,7 @@ struct RegionPreparation {
     }
 
     /// Looks again after each namespace: where the kernel puts it decides what fits next.
-    private func fill(_ region: String, _ mode: NamespaceMode) throws {
+    private func fill(_ region: String, _ mode: Namespace.Mode) throws {
         while let facts = try ndctl.snapshot().first(where: { $0.devname == region }),
             let size = NamespacePlan(facts, options).sizes(toCreate: mode).first
         {
@@ -105,7 +105,7 @@ struct RegionPreparation {
 
     /// The namespace gets our name only when nobody's old data can be taken for ours any more; until then the next
     /// run would destroy it.
-    private func create(_ region: String, _ mode: NamespaceMode, _ size: UInt64) throws -> String {
+    private func create(_ region: String, _ mode: Namespace.Mode, _ size: UInt64) throws -> String {
         let request = NamespaceRequest(name: NamespacePlan.unfinishedName, mode: mode, size: size)
         let namespace = try ndctl.createNamespace(region: region, request)
         do {

@@ -10,7 +10,7 @@ struct Selection: Equatable {
     /// Own namespaces that cannot be used as they are.
     private(set) var warnings: [String] = []
 
-    init(_ namespaces: [Namespace], mode: NamespaceMode) {
+    init(_ namespaces: [Namespace], mode: Namespace.Mode) {
         for namespace in namespaces where namespace.mode == mode {
             let name = namespace.devname
             if namespace.alternateName == Self.unfinishedName {

@@ -18,7 +18,7 @@ struct Survey {
 
     private init(_ regions: [Region], _ report: LVM.Report) {
         for region in regions where region.isEnabled {
-            for mode in [NamespaceMode.fsdax, .sector] {
+            for mode in [Namespace.Mode.fsdax, .sector] {
                 let selection = Selection(region.namespaces, mode: mode)
                 warnings += selection.warnings
                 let members = selection.members.map { $0.named(by: report) }

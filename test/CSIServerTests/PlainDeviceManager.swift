@@ -19,8 +19,8 @@ struct PlainDeviceManager: DeviceManager {
         try await base.create(spec, at: location)
     }
 
-    func discard(_ id: VolumeID, location: String) async throws(DeviceError) {
-        try await base.discard(id, location: location)
+    func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError) {
+        try await base.discard(id, location: location, erasing: erasing)
     }
 
     func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError) {

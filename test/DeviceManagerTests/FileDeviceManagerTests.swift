@@ -51,7 +51,7 @@ import Testing
                 { _ = try await manager.device(id, location: location) },
                 { _ = try await manager.volume(id, location: location) },
                 { try await manager.detach(id, location: location) },
-                { try await manager.discard(id, location: location) },
+                { try await manager.discard(id, location: location, erasing: false) },
                 { try await manager.checkUnused(id, location: location) },
                 { try await manager.delete(id, location: location, erasure: nil) },
             ]

@@ -29,7 +29,7 @@ private func region(
 }
 
 private func namespace(
-    _ index: Int, at offset: UInt64, _ size: UInt64, _ name: String = "pmem-csi", _ mode: NamespaceMode = .fsdax,
+    _ index: Int, at offset: UInt64, _ size: UInt64, _ name: String = "pmem-csi", _ mode: Namespace.Mode = .fsdax,
     active: Bool = true
 ) -> Namespace {
     Namespace(

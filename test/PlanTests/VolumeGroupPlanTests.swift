@@ -159,7 +159,7 @@ private func label(
 
 @Suite struct SelectionTests {
     private static func namespace(
-        _ alternateName: String = "pmem-csi", _ mode: NamespaceMode = .fsdax, isActive: Bool = true,
+        _ alternateName: String = "pmem-csi", _ mode: Namespace.Mode = .fsdax, isActive: Bool = true,
         device: String? = "pmem0"
     ) -> Namespace {
         Namespace(

@@ -146,7 +146,7 @@ extension InMemoryDeviceManager {
         return volume
     }
 
-    package func discard(_ id: VolumeID, location: String) async throws(DeviceError) {
+    package func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError) {
         try await delete(id, location: location, erasure: nil)
     }
 

@@ -121,7 +121,7 @@ extension FileDeviceManager {
         }
     }
 
-    package func discard(_ id: VolumeID, location: String) async throws(DeviceError) {
+    package func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError) {
         try await delete(id, location: location, erasure: nil)
     }
 

@@ -1,18 +1,18 @@
-/// How a namespace presents its memory. The raw values are those of the `ndctl` command.
-package enum NamespaceMode: String, Sendable, Hashable, CaseIterable {
-    case fsdax, sector, devdax, raw
-    /// The kernel said something that this version does not know.
-    case unknown
-}
-
 /// What one namespace was when it was looked at. A value: names the device, keeps nothing of libndctl's.
 package struct Namespace: Sendable, Hashable {
+    /// How a namespace presents its memory. The raw values are those of the `ndctl` command.
+    package enum Mode: String, Sendable, Hashable, CaseIterable {
+        case fsdax, sector, devdax, raw
+        /// The kernel said something that this version does not know.
+        case unknown
+    }
+
     /// As in `namespace0.0`; what the verbs of `Ndctl` take.
     package let devname: String
     /// The name in the labels, by which its owner knows it; empty if it has none.
     package let alternateName: String
     /// For an inactive one what it was made for, as far as the labels tell.
-    package let mode: NamespaceMode
+    package let mode: Mode
     /// What the block device offers: without page map and BTT.
     package let size: UInt64
     /// What it takes from its region.
@@ -27,7 +27,7 @@ package struct Namespace: Sendable, Hashable {
     package let sectorSize: UInt32
 
     package init(
-        devname: String, alternateName: String, mode: NamespaceMode, size: UInt64, rawSize: UInt64, resource: UInt64?,
+        devname: String, alternateName: String, mode: Mode, size: UInt64, rawSize: UInt64, resource: UInt64?,
         isActive: Bool, blockDevice: String?, uuid: String?, sectorSize: UInt32
     ) {
         self.devname = devname
@@ -56,12 +56,12 @@ package struct NamespaceRequest: Sendable, Hashable {
     /// At most 63 bytes, and not empty.
     package let name: String
     /// `.fsdax` or `.sector`.
-    package let mode: NamespaceMode
+    package let mode: Namespace.Mode
     /// Raw size; rounded up to the region's alignment, 0 is one unit of it.
     package let size: UInt64
     package let pageMap: PageMap
 
-    package init(name: String, mode: NamespaceMode, size: UInt64, pageMap: PageMap = .device) {
+    package init(name: String, mode: Namespace.Mode, size: UInt64, pageMap: PageMap = .device) {
         self.name = name
         self.mode = mode
         self.size = size

@@ -95,7 +95,7 @@ package struct Ndctl: Sendable {
         }
     }
 
-    private func inTurn<T: Sendable>(
+    func inTurn<T: Sendable>(
         _ body: (borrowing Context) throws(NdctlError) -> T
     ) throws(NdctlError) -> T {
         try Self.turn.withLock { _ throws(NdctlError) in

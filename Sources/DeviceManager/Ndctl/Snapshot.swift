@@ -48,7 +48,7 @@ extension Namespace {
     /// Reads everything; `pointer` belongs to the caller's context.
     init(reading pointer: OpaquePointer) {
         let rawSize = ndctl_namespace_get_size(pointer)
-        let mode = NamespaceMode(ndctl_namespace_get_mode(pointer))
+        let mode = Namespace.Mode(ndctl_namespace_get_mode(pointer))
         let holder = Holder(of: pointer)
         let isActive = ndctl_namespace_is_active(pointer)
         let blockDevice = isActive ? holder.blockDevice : ""
@@ -109,7 +109,7 @@ private enum Holder {
     }
 }
 
-extension NamespaceMode {
+extension Namespace.Mode {
     fileprivate init(_ mode: ndctl_namespace_mode) {
         switch mode {
         case NDCTL_NS_MODE_FSDAX: self = .fsdax

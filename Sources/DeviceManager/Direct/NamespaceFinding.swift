@@ -1,0 +1,45 @@
+import Ndctl
+
+// A namespace that has the name of a volume.
+extension NamedNamespace {
+    /// What the block device of an inactive one would offer is not known.
+    func volume(_ id: VolumeID) -> Volume {
+        Volume(id: id, size: namespace.size, location: region)
+    }
+
+    var path: String? { namespace.blockDevice.map { "/dev/\($0)" } }
+
+    /// It is one that volumes have, or was made to be one.
+    var isVolume: Bool { namespace.mode == .fsdax || namespace.mode == .sector }
+}
+
+extension Ndctl {
+    func namespaces(of id: VolumeID) throws(NdctlError) -> [NamedNamespace] { try namespaces(named: id.rawValue) }
+}
+
+extension [Region] {
+    /// All namespaces that have the name of a volume, of whichever node.
+    var volumes: [(id: VolumeID, named: NamedNamespace)] {
+        flatMap { region in
+            region.namespaces.compactMap { namespace in
+                VolumeID(namespace.alternateName).map {
+                    ($0, NamedNamespace(region: region.devname, namespace: namespace))
+                }
+            }
+        }
+    }
+
+    /// Throws `unavailable` when the region is not here now, so that nothing is known of its namespaces.
+    @discardableResult
+    func region(_ location: String, for id: VolumeID) throws(DeviceError) -> Region {
+        guard let region = first(where: { $0.devname == location }) else {
+            throw DeviceError(.unavailable, "volume \(id): its region \(location) is not here; bring it back")
+        }
+        guard region.isEnabled else {
+            throw DeviceError(
+                .unavailable,
+                "volume \(id): its region is disabled; `ndctl enable-region \(location)` brings it back")
+        }
+        return region
+    }
+}

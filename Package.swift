@@ -64,8 +64,8 @@ let package = Package(
         .executableTarget(
             name: "csictl",
             dependencies: [
-                "CSIProto", "ProgressProto", "DeviceManager", "LVM", "Registry", grpcCore, grpcPosix, grpcProtobuf,
-                logging, protobuf,
+                "CSIProto", "ProgressProto", "DeviceManager", "LVM", "Ndctl", "Registry", grpcCore, grpcPosix,
+                grpcProtobuf, logging, protobuf,
             ],
             path: "util/csictl", swiftSettings: settings),
         .target(

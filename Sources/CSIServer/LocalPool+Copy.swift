@@ -19,6 +19,7 @@ extension LocalPool {
         guard let id = VolumeID(source.id), var record = try records.record(id), record.kind == kind,
             record.phase == .ready
         else { throw RequestError(.notFound, "\(name) \"\(source.id)\" does not exist") }
+        try checkOwn(record)
         record.location = try await location(of: record, id)
         return try await finishExpansion(record)
     }

@@ -33,8 +33,9 @@ package final class LocalPool: VolumePool {
         self.freezeLimit = freezeLimit
         self.shutdown = shutdown
         self.logger = logger
-        expanding = manager as? any Expanding
-        snapshotting = manager as? any Snapshotting
+        let own = (manager as? MixedDeviceManager)?.primary ?? manager
+        expanding = own as? any Expanding
+        snapshotting = own as? any Snapshotting
     }
 
     package var readiness: Readiness { state.withLock { $0 } }
@@ -87,7 +88,13 @@ package final class LocalPool: VolumePool {
         guard let record = try records.record(id), record.kind == .volume, record.phase == .ready else {
             throw RequestError(.notFound, "volume \(id) does not exist")
         }
+        try checkOwn(record)
         return record
+    }
+
+    /// Volumes that another device manager made are only taken down and deleted.
+    func checkOwn(_ record: VolumeRecord) throws(DeviceError) {
+        try (manager as? MixedDeviceManager)?.checkOwn(record.id, location: record.location)
     }
 
     /// Recorded, except for a volume of pmem-csi whose device was not seen yet.

@@ -51,13 +51,26 @@ struct Assembly {
         // First: its lock keeps a second driver from the same files.
         let records = try VolumeRecords(directory: configuration.statePath, logger: logger)
         return LocalPool(
-            manager: makeManager(), records: records,
+            manager: makeManager(for: records), records: records,
             topology: Topology(driverName: configuration.driverName, node: configuration.nodeID),
             freezeLimit: configuration.snapshotFreeze, shutdown: shutdown, logger: logger)
     }
 
-    private func makeManager() -> any DeviceManager {
-        switch configuration.deviceManager {
+    /// Records may tell of volumes that were made with another device manager.
+    private func makeManager(for records: VolumeRecords) -> any DeviceManager {
+        let kinds = Set(records.all.compactMap { $0.location.flatMap(ManagerKind.init(location:)) })
+        let (own, others) = (configuration.deviceManager, kinds.subtracting([configuration.deviceManager]))
+        guard !others.isEmpty else { return makeManager(own) }
+        logger.warning(
+            "there are volumes of other device managers, which can be looked at, unpublished and deleted only",
+            metadata: ["deviceManagers": "\(others.map(\.rawValue).sorted().joined(separator: ", "))"])
+        return MixedDeviceManager(
+            own, makeManager(own), others: Dictionary(uniqueKeysWithValues: others.map { ($0, makeManager($0)) }),
+            logger: logger)
+    }
+
+    private func makeManager(_ kind: ManagerKind) -> any DeviceManager {
+        switch kind {
         case .lvm:
             LVMDeviceManager(
                 driverName: configuration.driverName, lvm: LVM(logger: logger), thin: configuration.thin,

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CSIServer
+import DeviceManager
 
 /// The flags about volumes that are files.
 struct FileOptions: ParsableArguments {
@@ -11,7 +12,7 @@ struct FileOptions: ParsableArguments {
     var capacity = ""
 
     /// Bytes; nil for all that there is.
-    func limit(_ manager: Manager) throws -> UInt64? {
+    func limit(_ manager: ManagerKind) throws -> UInt64? {
         guard !capacity.isEmpty else { return nil }
         guard manager == .file else {
             throw ValidationError(

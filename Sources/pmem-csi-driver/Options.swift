@@ -8,16 +8,8 @@ enum Mode: String, ExpressibleByArgument, CaseIterable {
     case unified
 }
 
-/// What volumes are made of.
-enum Manager: String, ExpressibleByArgument, CaseIterable {
-    /// Logical volumes in the groups of pmem-vgm.
-    case lvm
-    /// Namespaces of the NVDIMMs' regions.
-    case direct
-    /// Files below -statePath, as loop devices.
-    case file
-
-    /// pmem-csi's first name for it is taken, too.
+extension ManagerKind: ExpressibleByArgument {
+    /// pmem-csi's first name for direct is taken, too.
     init?(argument: String) {
         self.init(rawValue: argument == "ndctl" ? Self.direct.rawValue : argument)
     }
@@ -40,7 +32,7 @@ struct Options: ParsableArguments {
     @Option(name: .customLong("drivername"), help: "The CSI name of this driver, in domain style.")
     var driverName = "pmem-csi.intel.com"
     @Option(name: .customLong("deviceManager"), help: "What volumes are made of: lvm, direct (or ndctl) or file.")
-    var deviceManager = Manager.lvm
+    var deviceManager = ManagerKind.lvm
     @Option(
         name: .customLong("statePath"),
         help: "Directory of the volume records and files (default: /var/lib/<drivername>).")
@@ -95,7 +87,7 @@ struct DriverConfiguration: Sendable {
     let endpoint: Endpoint
     let nodeID: String
     let driverName: String
-    let deviceManager: Manager
+    let deviceManager: ManagerKind
     let statePath: String
     /// Bytes that all files of volumes may have together; nil for all that there is.
     let capacity: UInt64?

@@ -3,13 +3,15 @@ import Glibc
 import LVM
 import Logging
 
-/// `csictl adopt`: rebuilds the records of volumes whose state directory was lost, from the tags on the volumes.
+/// `csictl adopt`: rebuilds the records of volumes whose state directory was lost, from the tags on logical volumes or
+/// the names of namespaces.
 ///
 /// Existing records are left as they are, and nothing but records is written. The CSI name is not in the tags; the next
 /// CreateVolume of that name meets the volume again by its id.
 struct Adoption {
     private var driverName = "pmem-csi.intel.com"
     private var statePath: String?
+    private var kind = ManagerKind.lvm
     private var ids: [String] = []
 
     init(_ arguments: [String]) throws {
@@ -19,6 +21,7 @@ struct Adoption {
             switch parts.first.map({ String($0.drop { $0 == "-" }) }) {
             case "drivername" where argument.hasPrefix("-"): driverName = try Self.value(parts, &rest)
             case "statePath" where argument.hasPrefix("-"): statePath = try Self.value(parts, &rest)
+            case "deviceManager" where argument.hasPrefix("-"): kind = try Self.kind(Self.value(parts, &rest))
             case _ where argument.hasPrefix("-"): throw UsageError("adopt has no flag \(argument)")
             default: ids.append(argument)
             }
@@ -28,16 +31,29 @@ struct Adoption {
     func run() async throws {
         let logger = Logger(label: "csictl", factory: { _ in SwiftLogNoOpLogHandler() })
         let records = try VolumeRecords(directory: statePath ?? "/var/lib/\(driverName)", logger: logger)
-        let manager = LVMDeviceManager(driverName: driverName, lvm: LVM(logger: logger), logger: logger)
-        let found = try await manager.rebuiltRecords()
+        let found = try await self.found(logger)
         if let unknown = ids.first(where: { id in !found.contains { $0.id == id } }) {
-            throw UsageError("adopt: no volume \(unknown) with the tags of driver \(driverName)")
+            let mark = kind == .lvm ? "with the tags of driver \(driverName)" : "by the name of any namespace"
+            throw UsageError("adopt: no volume \(unknown) \(mark)")
         }
         for record in found where ids.isEmpty || ids.contains(record.id) {
             guard let id = VolumeID(record.id), try records.record(id) == nil else { continue }
             try records.save(record)
             print("adopted \(id) in \(record.location ?? "")")
         }
+    }
+
+    private func found(_ logger: Logger) async throws -> [VolumeRecord] {
+        guard kind == .lvm else { return try await DirectDeviceManager(logger: logger).rebuiltRecords() }
+        let manager = LVMDeviceManager(driverName: driverName, lvm: LVM(logger: logger), logger: logger)
+        return try await manager.rebuiltRecords()
+    }
+
+    private static func kind(_ text: String) throws -> ManagerKind {
+        guard let kind = ManagerKind(rawValue: text), kind != .file else {
+            throw UsageError("adopt: -deviceManager is \"\(text)\"; it can be lvm or direct")
+        }
+        return kind
     }
 
     private static func value(_ parts: [String], _ rest: inout ArraySlice<String>) throws -> String {

@@ -17,6 +17,7 @@ struct Csictl {
             switch options.command {
             case "help": print(Options.help)
             case "methods": printMethods()
+            case "regions": try Regions.run()
             case "adopt": try await Adoption(options.arguments).run()
             default: try await call(options)
             }

@@ -18,6 +18,7 @@ struct Options {
                csictl [flags] SHORT FORM [key=value ...]
                csictl methods                              (every method with its request's fields)
                csictl adopt [ID ...]                       (see below)
+               csictl regions                              (the NVDIMMs' free space, in pieces, as this machine has it)
 
         short forms:
           info | probe | node-info | capacity | list
@@ -40,8 +41,9 @@ struct Options {
         flags of the short forms: -size 1Gi -limit 2Gi -nsmode fsdax|sector -provisioning thick|thin
           -eraseafter true|false -fs ext4|xfs -block -access SINGLE_NODE_WRITER -ro -max N -token T
           -from-snapshot ID, -from-volume ID (create), -volume ID (snapshots), -staging PATH (stats, node-expand)
-        adopt rebuilds lost records of volumes from their tags, of all volumes or those named; the driver must be stopped:
-          -drivername N (pmem-csi.intel.com)   -statePath DIR (/var/lib/<drivername>)
+        adopt rebuilds lost records of volumes from their tags, or with -deviceManager=direct from the namespaces' names,
+        of all volumes or those named; the driver must be stopped:
+          -drivername N (pmem-csi.intel.com)   -statePath DIR (/var/lib/<drivername>)   -deviceManager lvm|direct
 
         Exit status: 0 OK; 1 the call failed, with {"code", "message"} on stderr; 2 wrong usage.
         """

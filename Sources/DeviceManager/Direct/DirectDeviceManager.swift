@@ -57,6 +57,20 @@ package final class DirectDeviceManager: DeviceManager {
         }
     }
 
+    /// Records for all volumes, made from the names of their namespaces alone: for a state directory that was lost.
+    ///
+    /// A label tells neither that something was a snapshot nor the parameters, so snapshots become volumes, too.
+    package func rebuiltRecords() async throws(DeviceError) -> [VolumeRecord] {
+        let defaults = defaultParameters
+        return try await inTurn { ndctl in
+            try ndctl.snapshot().volumes.filter { $0.named.isVolume && $0.named.namespace.isActive }.map { id, named in
+                var parameters = defaults
+                parameters.mode = named.namespace.mode == .sector ? .sector : .fsdax
+                return VolumeRecord(adopting: named.volume(id), name: "", parameters: parameters)
+            }
+        }
+    }
+
     package func attach(_ id: VolumeID, location: String) async throws(DeviceError) -> String {
         guard let found = try await find(id) else {
             throw DeviceError(

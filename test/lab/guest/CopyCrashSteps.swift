@@ -22,7 +22,7 @@ enum CopyCrashSteps {
                 }
             })
 
-    private static func kill(_ lab: Lab, _ spec: VolumeSpec, after delay: Int) async throws -> String {
+    static func kill(_ lab: Lab, _ spec: VolumeSpec, after delay: Int) async throws -> String {
         try await withVolume(spec) { volume in
             try await volume.up()
             try Kernel.write("before", to: "\(volume.targetPath)/file")

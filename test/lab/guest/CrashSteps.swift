@@ -45,7 +45,7 @@ enum CrashSteps {
     }
 
     /// A whole life with one crash in it; a file written while the volume is published must survive whatever follows.
-    private static func kill(_ lab: Lab, after gap: LifeGap) async throws -> String {
+    static func kill(_ lab: Lab, after gap: LifeGap) async throws -> String {
         let volume = try await Volume.create(VolumeSpec(name: "pvc-crash"))
         var ready: Int64 = 0
         return try await cleaningUp(volume) {
@@ -67,8 +67,9 @@ enum CrashSteps {
         }
     }
 
-    private static func killCreation(_ lab: Lab, after delay: Int) async throws -> String {
-        let spec = VolumeSpec(name: "pvc-cut-creation")
+    static func killCreation(
+        _ lab: Lab, after delay: Int, _ spec: VolumeSpec = VolumeSpec(name: "pvc-cut-creation")
+    ) async throws -> String {
         let cut = try await killed(lab, after: delay) { _ = try await Volume.create(spec) }
         // So early that no machine has ended lvcreate: a kill that always came too late would prove nothing.
         try check(delay > 50 || cut.hasPrefix("cut off"), "not killed in the middle: \(cut)")
@@ -85,8 +86,11 @@ enum CrashSteps {
         }
     }
 
-    private static func killDeletion(_ lab: Lab, after delay: Int) async throws -> String {
-        let volume = try await Volume.create(VolumeSpec(name: "pvc-cut-deletion", size: 1024 * MiB, erase: true))
+    static func killDeletion(
+        _ lab: Lab, after delay: Int,
+        _ spec: VolumeSpec = VolumeSpec(name: "pvc-cut-deletion", size: 1024 * MiB, erase: true)
+    ) async throws -> String {
+        let volume = try await Volume.create(spec)
         return try await cleaningUp(volume) {
             let cut = try await killed(lab, after: delay) { try await volume.delete() }
             try await settled(lab)
@@ -110,7 +114,8 @@ enum CrashSteps {
         let devices = try Kernel.mappedDevices().count
         let phases = try lab.driver.phases().values.sorted().joined(separator: " ")
         try await lab.driver.start()
-        let left = "with \(devices) logical volumes and records [\(phases)]"
+        let made = lab.driver.manager == "direct" ? "" : "\(devices) logical volumes and "
+        let left = "with \(made)records [\(phases)]"
         switch result {
         case .success: return "the call had ended already, \(left)"
         case .failure: return "cut off \(left)"

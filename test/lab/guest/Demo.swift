@@ -11,7 +11,6 @@ struct Demo: AsyncParsableCommand {
 
     func run() async throws {
         let lab = try await place.lab()
-        _ = try await execute("cp", "\(place.programs)/csictl", "\(lab.programs)/csictl").succeeded()
         do {
             try await prepare(lab)
             let free = try await lab.free(mode: "fsdax")

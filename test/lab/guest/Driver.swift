@@ -10,6 +10,8 @@ final class Driver: Sendable {
     let directory: String
     let log: String
     let records: String
+    /// The value of -deviceManager.
+    let manager: String
     private let child = Mutex<Child?>(nil)
     private let extra = Mutex<[String]>([])
 
@@ -17,16 +19,18 @@ final class Driver: Sendable {
     static let node = "host-1"
     static let metricsPort: UInt16 = 10010
 
-    init(program: String, shared: String) {
+    init(program: String, shared: String, manager: String, records: String) {
         self.program = program
+        self.manager = manager
+        self.records = records
         directory = "/run/pmem-csi"
         log = "\(shared)/driver.log"
-        records = "\(shared)/state"
     }
 
     func arguments(endpoint: String, records: String) -> [String] {
         [
-            "-mode=unified", "-deviceManager=lvm", "-endpoint", endpoint, "-nodeid", Self.node, "-statePath", records,
+            "-mode=unified", "-deviceManager", manager, "-endpoint", endpoint, "-nodeid", Self.node, "-statePath",
+            records,
             "-metricsListen", "127.0.0.1:\(Self.metricsPort)", "-v=5",
         ] + extra.withLock { $0 }
     }

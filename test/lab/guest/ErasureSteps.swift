@@ -75,7 +75,7 @@ enum ErasureSteps {
             .filter { !$0.isWhitespace }
     }
 
-    private static func interrupt(_ lab: Lab) async throws -> String {
+    static func interrupt(_ lab: Lab) async throws -> String {
         let size = UInt64(try await lab.csi.capacity().maximumVolumeSize.value)
         let volume = try await Volume.create(VolumeSpec(name: "pvc-large", size: size, erase: true))
         return try await cleaningUp(volume) {
@@ -85,11 +85,11 @@ enum ErasureSteps {
             }
             let end = try await lab.driver.stop()
             let answer = await deletion.result
-            try check(try await lab.find(volume.id) != nil, "the erasure was over before SIGTERM could stop it")
+            try check(try await lab.has(volume.id), "the erasure was over before SIGTERM could stop it")
             if case .success = answer { throw Failure("DeleteVolume was answered OK, and the volume is there") }
             let ready = try await lab.driver.start()
             let listed = try await lab.csi.ids()
-            let isThere = try await lab.find(volume.id) != nil
+            let isThere = try await lab.has(volume.id)
             try check(listed == [volume.id] || !isThere, "not listed while it is being erased: \(listed)")
             try await eventually("the erasure is finished", within: .seconds(60)) { try await lab.csi.ids().isEmpty }
             try checkEqual(try await lab.checkNothingLeaked(), 0, "volumes")

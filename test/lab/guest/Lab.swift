@@ -14,14 +14,19 @@ struct Lab: Sendable {
     let csi = CSI()
 
     /// Programs start faster from the guest's memory than from the host's files.
-    init(programs source: String, shared: String) async throws {
+    ///
+    /// `records` is where the driver keeps its state; nil: in the shared folder.
+    init(programs source: String, shared: String, manager: String = "lvm", records: String? = nil) async throws {
         try Kernel.makeDirectories("/run/lab")
         programs = "/run/lab"
-        for name in ["pmem-ns-init", "pmem-vgm", "pmem-csi-driver"] {
+        for name in ["pmem-ns-init", "pmem-vgm", "pmem-csi-driver", "csictl"]
+        where !Kernel.exists("\(programs)/\(name)") {
             _ = try await execute("cp", "\(source)/\(name)", "\(programs)/\(name)").succeeded()
         }
         self.shared = shared
-        driver = Driver(program: "\(programs)/pmem-csi-driver", shared: shared)
+        driver = Driver(
+            program: "\(programs)/pmem-csi-driver", shared: shared, manager: manager,
+            records: records ?? "\(shared)/state")
         lvm = LVM(logger: Logger(label: "lab", factory: { _ in SwiftLogNoOpLogHandler() }))
     }
 
@@ -62,22 +67,32 @@ struct Lab: Sendable {
         try await groups(mode: mode).reduce(0) { $0 + $1.free }
     }
 
-    /// Logical volumes, records and what is listed must be the same volumes and snapshots; returns how many there are.
+    /// Whether there is a logical volume or namespace of that name.
+    func has(_ id: String) async throws -> Bool {
+        if driver.manager == "direct" { return try await DirectView.namespaces(named: id).isEmpty == false }
+        return try await find(id) != nil
+    }
+
+    /// Logical volumes (or namespaces), records and what is listed must be the same volumes and snapshots; returns how many there are.
     /// A thin pool must be there for as long as there are thin volumes, and no longer.
     @discardableResult
     func checkNothingLeaked(expecting expected: Set<String>? = nil) async throws -> Int {
+        let volumes = Set(driver.manager == "direct" ? try await DirectView.volumes() : try await logicalVolumes())
+        let records = Set(try driver.phases().keys)
+        try check(volumes == records, "devices \(volumes.sorted()) and records \(records.sorted()) differ")
+        let listed = Set(try await csi.ids() + csi.snapshotIDs())
+        try check(listed == records, "what is listed, \(listed.sorted()), and records \(records.sorted()) differ")
+        if let expected { try check(records == expected, "records \(records.sorted()), expected \(expected.sorted())") }
+        return records.count
+    }
+
+    private func logicalVolumes() async throws -> [String] {
         let groups = try await groups()
         for group in groups where group.logicalVolumes.contains(where: \.isPool) {
             try check(
                 group.logicalVolumes.contains { $0.pool != nil }, "\(group.name) has a thin pool with nothing in it")
         }
         let all = groups.flatMap(\.logicalVolumes).filter { !$0.isPool }
-        let volumes = Set(all.map(\.name).filter { !$0.hasPrefix("foreign") })
-        let records = Set(try driver.phases().keys)
-        try check(volumes == records, "logical volumes \(volumes.sorted()) and records \(records.sorted()) differ")
-        let listed = Set(try await csi.ids() + csi.snapshotIDs())
-        try check(listed == records, "what is listed, \(listed.sorted()), and records \(records.sorted()) differ")
-        if let expected { try check(records == expected, "records \(records.sorted()), expected \(expected.sorted())") }
-        return records.count
+        return all.map(\.name).filter { !$0.hasPrefix("foreign") }
     }
 }

@@ -7,7 +7,7 @@ import Glibc
 struct LabGuest: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab-guest", abstract: "Suites for a guest with emulated persistent memory.",
-        subcommands: [LVMSuite.self, Demo.self])
+        subcommands: [LVMSuite.self, DirectSuite.self, Comparison.self, Demo.self])
 }
 
 struct Place: ParsableArguments {
@@ -17,8 +17,8 @@ struct Place: ParsableArguments {
     @Option(help: "The folder that outlives the guest, for logs and state.")
     var shared = ProcessInfo.processInfo.environment["LAB_SHARED"] ?? "/run/lab/shared"
 
-    func lab() async throws -> Lab {
-        try await Lab(programs: programs, shared: shared)
+    func lab(manager: String = "lvm", records: String? = nil) async throws -> Lab {
+        try await Lab(programs: programs, shared: shared, manager: manager, records: records)
     }
 }
 

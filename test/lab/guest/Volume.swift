@@ -6,6 +6,7 @@ import SwiftProtobuf
 struct VolumeSpec: Sendable {
     var name: String
     var size: UInt64 = 64 * MiB
+    /// Empty: not said, as for volumes that are files.
     var mode = "fsdax"
     var isThin = false
     var type = "ext4"
@@ -15,6 +16,8 @@ struct VolumeSpec: Sendable {
     var erase = false
     var flags: [String] = []
     var secrets: [String: String] = [:]
+    /// More of them.
+    var parameters: [String: String] = [:]
 
     var request: Csi_V1_CreateVolumeRequest {
         .with {
@@ -23,7 +26,12 @@ struct VolumeSpec: Sendable {
             $0.volumeCapabilities = [capability(type: type, flags: flags)]
             $0.parameters = ["eraseafter": erase ? "true" : "false"]
             // Thin volumes have no DAX, so that asking for it would be refused.
-            if isThin { $0.parameters["provisioning"] = "thin" } else { $0.parameters["nsmode"] = mode }
+            if isThin {
+                $0.parameters["provisioning"] = "thin"
+            } else if !mode.isEmpty {
+                $0.parameters["nsmode"] = mode
+            }
+            $0.parameters.merge(parameters) { $1 }
             if let source { $0.volumeContentSource = source }
             $0.secrets = secrets
         }

@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 SHELL := /bin/bash -o pipefail
-.PHONY: all demo demo-keep demo-nvdimm test test-full lab-shell sanity check format protos clean help
+.PHONY: all demo demo-keep demo-nvdimm test test-full lab lab-shell sanity check format protos clean help
 .PHONY: packages lab-packages demo-programs debug
 
 PROGRAMS := pmem-ns-init pmem-vgm pmem-csi-driver
@@ -50,20 +50,26 @@ test: lab-packages debug
 	test/lab/run lvm --quick
 	test/lab/conformance quick
 
-## test-full: SUITE=lvm|conformance|fuzz|thread|address: all of it, as long as it takes (test/full)
+## test-full: SUITE=lvm|direct|compare|conformance|fuzz|thread|address: all of it, as long as it takes (test/full)
 test-full: lab-packages debug
 	test/full $(SUITE)
+
+## lab: SUITE=lvm|direct: the lab's whole suite for volumes on LVM or as namespaces, in guests
+lab: lab-packages debug
+	test/lab/run $(SUITE)
 
 ## lab-shell: opens a shell in such a guest
 lab-shell: lab-packages
 	test/lab/shell
 
-## sanity: runs the csi-sanity on the PATH against the driver, on files here and on LVM in a guest
+## sanity: runs the csi-sanity on the PATH against the driver, on files here, on LVM and namespaces in a guest
 sanity: lab-packages
 	@command -v csi-sanity > /dev/null || { echo "there is no csi-sanity on the PATH"; exit 1; }
 	@$(MAKE) debug
 	test/sanity file "$$(command -v csi-sanity)"
-	LAB_TIMEOUT=900 test/lab/boot sanity -- test/sanity lvm "$$(command -v csi-sanity)"
+	for manager in lvm direct; do \
+	    LAB_TIMEOUT=900 test/lab/boot sanity -- test/sanity $$manager "$$(command -v csi-sanity)" || exit; \
+	done
 
 ## check: formatting, generated code and house rules
 check: packages

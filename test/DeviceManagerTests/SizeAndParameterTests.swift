@@ -1,5 +1,9 @@
-import DeviceManager
+import Host
+import Logging
+import TestSupport
 import Testing
+
+@testable import DeviceManager
 
 @Suite struct SizeRangeTests {
     @Test(
@@ -80,5 +84,46 @@ import Testing
         var parameters = VolumeParameters()
         parameters.mode = mode
         #expect(try VolumeParameters(parameters.context) == parameters)
+    }
+}
+
+@Suite struct NamespaceParametersTests {
+    private static let defaults = DirectDeviceManager(logger: LogRecorder().logger(.info)).defaultParameters
+
+    @Test("a context is read back as the same parameters")
+    func context() throws {
+        for map in [["pageMap": "mem"], ["numaNode": "1", "region": "region12"], [:]] {
+            let parameters = try VolumeParameters(map, defaults: Self.defaults)
+            #expect(try VolumeParameters(parameters.context, defaults: Self.defaults) == parameters)
+            for (key, value) in map { #expect(parameters.context[key] == value) }
+        }
+    }
+
+    @Test(
+        "what a namespace cannot be is refused, with the word",
+        arguments: [
+            ["pageMap": "ram"], ["numaNode": "-1"], ["numaNode": "one"], ["region": "region"], ["region": "../region0"],
+            ["provisioning": "thin"], ["nsmode": "devdax"], ["nsmode": "sector", "pageMap": "mem"], ["colour": "red"],
+        ])
+    func refusal(map: [String: String]) {
+        let error = #expect(throws: DeviceError.self) { _ = try VolumeParameters(map, defaults: Self.defaults) }
+        #expect(error?.code == .invalidArgument)
+        #expect(map.keys.contains { error?.message.contains($0) == true })
+    }
+
+    @Test("other managers know none of these keys", arguments: ["pageMap", "numaNode", "region"])
+    func others(key: String) {
+        let error = #expect(throws: DeviceError.self) { _ = try VolumeParameters([key: "0"]) }
+        #expect(error?.message.contains(key) == true && error?.message.contains("direct") == true)
+    }
+
+    @Test("/sys must be writable")
+    func sysfs() {
+        func table(_ option: String) -> MountTable {
+            MountTable(parsing: "22 1 0:20 / /sys \(option),nosuid shared:7 - sysfs sysfs \(option)\n")
+        }
+        #expect(throws: Never.self) { try Sysfs.checkWritable(table("rw")) }
+        let error = #expect(throws: DeviceError.self) { try Sysfs.checkWritable(table("ro")) }
+        #expect(error?.code == .failedPrecondition && error?.message.contains("/sys") == true)
     }
 }

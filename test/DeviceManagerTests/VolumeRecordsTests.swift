@@ -34,6 +34,7 @@ import Testing
             record { $0.format = .formatted("xfs") }, record { $0.format = .unknown }, record { $0.location = "g0" },
             record { $0.erased = .max }, record { $0.size = .max }, record { $0.parameters.eraseAfter = false },
             record { $0.parameters.mode = .sector },
+            record { $0.parameters = DirectDeviceManager(logger: LogRecorder().logger(.info)).defaultParameters },
             record { $0.publication = .init(node: "n", readOnly: true, capability: "x") }, record("\u{1F418}\"\\/\n"),
         ])
     func roundTrip(record: VolumeRecord) async throws {

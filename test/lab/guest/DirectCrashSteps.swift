@@ -5,7 +5,7 @@ enum DirectCopySteps {
     static let topic = Topic(
         title: "Snapshots and clones",
         steps: [
-            Step("of a volume that is not in use; nothing depends on anything") { lab in
+            Step("of a volume that is not in use; nothing depends on anything", quick: false) { lab in
                 let seen = try await SnapshotSteps.snapshotAndRestore(lab, VolumeSpec(name: "pvc-origin"))
                 try await lab.checkNothingLeaked(expecting: [])
                 return seen

@@ -40,7 +40,7 @@ enum DirectLifeSteps {
                     return "map \(namespace.map ?? ""), \(mebibytes(volume.bytes)) usable, MAP_SYNC accepted"
                 }
             },
-        ] + LifeSteps.common)
+        ] + LifeSteps.common.map { $0.inFullRunOnly })
 
     private static func write(_ volume: Volume) async throws -> String {
         try await checkNamespace(volume, mode: "fsdax")
@@ -129,7 +129,7 @@ enum DirectChoiceSteps {
                 try await lab.checkNothingLeaked(expecting: [])
                 return "\(rows.count) requests"
             },
-            Step("growing is neither advertised nor done") { lab in
+            Step("growing is neither advertised nor done", quick: false) { lab in
                 let has = try await lab.csi.controller {
                     try await $0.controllerGetCapabilities(.init(), options: CSI.options)
                 }

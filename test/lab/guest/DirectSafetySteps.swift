@@ -15,7 +15,7 @@ enum DirectSafetySteps {
             Step("a namespace with a volume's name and no record is neither listed nor destroyed") { lab in
                 try await leftAlone(lab)
             },
-            Step("deletion while mounted, and while a program has the device open, is refused") { lab in
+            Step("deletion while mounted, and while a program has the device open, is refused", quick: false) { lab in
                 try await inUse(lab)
             },
             Step("a namespace that somebody disabled is enabled when it is staged", quick: false) { lab in
@@ -159,16 +159,20 @@ enum DirectSafetySteps {
     private static func otherManager(_ lab: Lab) async throws -> String {
         let spec = VolumeSpec(name: "pvc-of-files", isThin: true)
         let volume = try await lab.driver.with(flags: "-deviceManager=file") { try await Volume.create(spec) }
-        let file = "\(lab.driver.records)/thin/\(volume.id)"
-        try check(Kernel.exists(file), "no file \(file)")
-        try checkEqual(try await lab.csi.ids(), [volume.id], "volumes listed")
-        try await refused(.failedPrecondition, "publishing") { try await volume.controllerPublish() }
-        let message = try await refused(.failedPrecondition, "staging") { try await volume.stage() }
-        try await refused(.failedPrecondition, "cloning") { try await Volume.create(volume.clone("pvc-clone-of-file")) }
-        try check(Kernel.exists(file), "the file is gone")
-        try await volume.delete()
-        try check(!Kernel.exists(file), "the file is left")
-        try await lab.checkNothingLeaked(expecting: [])
-        return message
+        return try await cleaningUp(volume) {
+            let file = "\(lab.driver.records)/thin/\(volume.id)"
+            try check(Kernel.exists(file), "no file \(file)")
+            try checkEqual(try await lab.csi.ids(), [volume.id], "volumes listed")
+            try await refused(.failedPrecondition, "publishing") { try await volume.controllerPublish() }
+            let message = try await refused(.failedPrecondition, "staging") { try await volume.stage() }
+            var clone = volume.clone("pvc-clone-of-file")
+            clone.isThin = false
+            try await refused(.failedPrecondition, "cloning") { [clone] in try await Volume.create(clone) }
+            try check(Kernel.exists(file), "the file is gone")
+            try await volume.delete()
+            try check(!Kernel.exists(file), "the file is left")
+            try await lab.checkNothingLeaked(expecting: [])
+            return message
+        }
     }
 }

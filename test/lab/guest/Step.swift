@@ -22,6 +22,15 @@ struct Step: Sendable {
     }
 }
 
+extension Step {
+    /// The same, left out of the short run.
+    var inFullRunOnly: Step {
+        var step = self
+        step.quick = false
+        return step
+    }
+}
+
 /// Steps about one thing, in the order in which they run.
 struct Topic: Sendable {
     let title: String

@@ -13,7 +13,7 @@ struct DirectSuite: AsyncParsableCommand {
     @Flag(help: "Only the steps that fit into a few minutes.")
     var quick = false
 
-    @Option(help: "Only the topics whose titles contain this, and the first two.")
+    @Option(help: "Only the topics whose titles contain one of these texts, with commas between, and the first two.")
     var only: String?
 
     func run() async throws {
@@ -32,7 +32,8 @@ struct DirectSuite: AsyncParsableCommand {
             DirectCopySteps.topic, DirectSafetySteps.topic, DirectCrashSteps.topic,
         ]
         return [DirectStartSteps.topic, StartSteps.topic]
-            + rest.filter { topic in only.map(topic.title.contains) ?? true } + [DirectRebootSteps.before]
+            + rest.filter { topic in only?.split(separator: ",").contains(where: topic.title.contains) ?? true }
+            + [DirectRebootSteps.before]
     }
 }
 

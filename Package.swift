@@ -124,7 +124,8 @@ let package = Package(
             dependencies: ["pmem-ns-init", "pmem-vgm", "Ndctl", "LVM", "Program", argumentParser, logging],
             path: "test/PlanTests", swiftSettings: settings),
         .testTarget(
-            name: "DeviceManagerTests", dependencies: ["DeviceManager", "LVM", "Ndctl", "Host", "TestSupport", logging],
+            name: "DeviceManagerTests",
+            dependencies: ["DeviceManager", "LVM", "Ndctl", "Host", "TestSupport", logging],
             path: "test/DeviceManagerTests", swiftSettings: settings),
         .testTarget(
             name: "CSIServerTests",

@@ -95,6 +95,7 @@ struct Comparison: AsyncParsableCommand {
 
     /// ext4 on a namespace of the whole region, as an administrator would have it for file volumes.
     private func withFiles(_ body: () async throws -> Void) async throws {
+        _ = try await execute("modprobe", "loop").succeeded()
         _ = try await execute("ndctl", "create-namespace", "-r", "region0", "-m", "fsdax", "-n", "files").succeeded()
         guard let device = try await DirectView.namespaces(named: "files").first else { throw Failure("no namespace") }
         let path = "/dev/\(device.blockdev ?? "")"

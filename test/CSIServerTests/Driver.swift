@@ -2,8 +2,6 @@ import CSIProto
 import DeviceManager
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
-import Glibc
-import Host
 import Logging
 import Registry
 import ServiceLifecycle
@@ -64,15 +62,15 @@ func withDriver<R: Sendable>(
 
 /// Waits for the lock of a driver before, whose last connection may still be on its way out.
 private func records(in directory: String, _ logger: Logger) async throws -> VolumeRecords {
-    try await blocking {
-        let handle = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        if handle >= 0 {
-            flock(handle, LOCK_EX)
-            flock(handle, LOCK_UN)
-            close(handle)
+    for _ in 0..<500 {
+        do throws(DeviceError) {
+            return try VolumeRecords(directory: directory, logger: logger)
+        } catch {
+            guard error.code == .unavailable else { throw error }
+            try await Task.sleep(for: .milliseconds(10))
         }
-        return try VolumeRecords(directory: directory, logger: logger)
     }
+    return try VolumeRecords(directory: directory, logger: logger)
 }
 
 /// The same with a device manager in memory and a directory of its own.

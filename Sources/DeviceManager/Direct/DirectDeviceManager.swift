@@ -27,10 +27,10 @@ package final class DirectDeviceManager: DeviceManager {
     package func start() async throws(DeviceError) {
         try await blockingDevice { try Sysfs.checkWritable() }
         let regions = try await inTurn { [logger] ndctl in
-            for (id, found) in try ndctl.snapshot().volumes where !found.namespace.isActive && found.isVolume {
-                Self.enable(found, id, ndctl, logger)
-            }
-            return try ndctl.snapshot()
+            let regions = try ndctl.snapshot()
+            let disabled = regions.volumes.filter { !$0.named.namespace.isActive && $0.named.isVolume }
+            for (id, found) in disabled { Self.enable(found, id, ndctl, logger) }
+            return disabled.isEmpty ? regions : try ndctl.snapshot()
         }
         if regions.isEmpty {
             logger.warning(

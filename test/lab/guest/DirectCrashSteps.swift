@@ -41,7 +41,13 @@ enum DirectCrashSteps {
                 try await halfMade(lab)
             }
         ]
-            + CrashSteps.moments(quick: [700], full: [50, 200, 400, 1000, 1300, 1600, 2000]) { delay in
+            + ["fsdax", "sector"].map { mode in
+                Step("as soon as the kernel has a namespace of \(mode): it is gone, and one volume after the retry") {
+                    lab in
+                    try await killHalfMade(lab, VolumeSpec(name: "pvc-cut-\(mode)", mode: mode))
+                }
+            }
+            + CrashSteps.moments(quick: [], full: [50, 200, 400, 700, 1000, 1300, 1600, 2000]) { delay in
                 Step("\(delay) ms into CreateVolume: no leak, and one volume") { lab in
                     try await CrashSteps.killCreation(lab, after: delay)
                 }
@@ -68,6 +74,25 @@ enum DirectCrashSteps {
                     try await CrashSteps.kill(lab, after: gap)
                 }
             })
+
+    /// Killed with its name and size in the labels; whatever the driver would have done next is not done.
+    private static func killHalfMade(_ lab: Lab, _ spec: VolumeSpec) async throws -> String {
+        let free = try DirectView.free()
+        let running = Task { try await Volume.create(spec) }
+        try await eventually("a namespace", within: .seconds(60)) { try DirectView.free() != free }
+        try await lab.driver.crash()
+        if case .success = await running.result { throw Failure("CreateVolume had ended already") }
+        let left = try await DirectView.volumes()
+        try checkEqual(left.count, 1, "namespaces left by the kill")
+        try await lab.driver.start()
+        try await lab.checkNothingLeaked(expecting: [])
+        try checkEqual(try DirectView.free(), free, "free bytes of the regions")
+        return try await withVolume(spec) { volume in
+            try checkEqual(volume.id, left[0], "the volume's id and the name of what was left")
+            try await volume.up()
+            return "1 namespace left by the kill, 0 after the start, one volume after the retry"
+        }
+    }
 
     /// What a kill can leave, made by hand so that each kind is certainly met: named and sized but never enabled, named
     /// and sized with its page map and disabled, whole and enabled.

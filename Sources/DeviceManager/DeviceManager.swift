@@ -28,7 +28,7 @@ package protocol DeviceManager: Sendable {
     /// `erasing`: it may have been a copy, of which nothing may show up in the next volume there.
     func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError)
 
-    /// Throws `inUse` while the volume is open or mounted anywhere.
+    /// Throws `inUse` while the volume is open or mounted anywhere; it may throw `unavailable` where that cannot be known.
     func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError)
 
     /// Removes a volume, overwriting it first if an erasure is given; a volume that is gone already is fine.

@@ -89,9 +89,7 @@ extension DirectDeviceManager {
     }
 
     package func delete(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError) {
-        guard let found = try await find(id) else {
-            return try await inTurn { ndctl in _ = try ndctl.snapshot().region(location, for: id) }
-        }
+        guard let found = try await find(id, enabling: false) else { return try await checkRegion(location, for: id) }
         try await checkUnused(found, id)
         if let erasure { try await erase(found, id, erasure) }
         try await destroy(id)
@@ -112,8 +110,13 @@ extension DirectDeviceManager {
 // Use and overwriting.
 extension DirectDeviceManager {
     package func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError) {
-        guard let found = try await find(id) else { return }
+        guard let found = try await find(id, enabling: false) else { return try await checkRegion(location, for: id) }
         try await checkUnused(found, id)
+    }
+
+    /// Where the region is, a namespace that is not there is certainly gone.
+    private func checkRegion(_ location: String, for id: VolumeID) async throws(DeviceError) {
+        try await inTurn { ndctl in _ = try ndctl.snapshot().region(location, for: id) }
     }
 
     func checkUnused(_ found: NamedNamespace, _ id: VolumeID) async throws(DeviceError) {

@@ -37,7 +37,7 @@ extension DirectDeviceManager: Snapshotting {
     /// Where it cannot be overwritten the copy stays, and the record of its creation with it.
     private func eraseCopy(_ copy: Volume, upTo end: UInt64, after error: DeviceError) async throws(DeviceError) {
         do {
-            guard let found = try await find(copy.id) else { return }
+            guard let found = try await find(copy.id, enabling: true) else { return }
             // A BTT puts sectors anywhere, so of those the whole memory is overwritten.
             let end = found.namespace.mode == .fsdax ? end : .max
             try await erase(found, copy.id, Erasure(start: 0) { $0 < end })

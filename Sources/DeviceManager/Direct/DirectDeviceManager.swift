@@ -26,12 +26,7 @@ package final class DirectDeviceManager: DeviceManager {
 
     package func start() async throws(DeviceError) {
         try await blockingDevice { try Sysfs.checkWritable() }
-        let regions = try await inTurn { [logger] ndctl in
-            let regions = try ndctl.snapshot()
-            let disabled = regions.volumes.filter { !$0.named.namespace.isActive && $0.named.isVolume }
-            for (id, found) in disabled { Self.enable(found, id, ndctl, logger) }
-            return disabled.isEmpty ? regions : try ndctl.snapshot()
-        }
+        let regions = try await inTurn { ndctl in try ndctl.snapshot() }
         if regions.isEmpty {
             logger.warning(
                 "there is no region of persistent memory: are there NVDIMMs, and are nfit and nd_pmem loaded?")
@@ -48,7 +43,8 @@ package final class DirectDeviceManager: DeviceManager {
     }
 
     package func volume(_ id: VolumeID, location: String?) async throws(DeviceError) -> Volume? {
-        try await find(id)?.volume(id)
+        // Without a record it is nobody's, and stays as it is.
+        try await find(id, enabling: location != nil)?.volume(id)
     }
 
     package func volumes() async throws(DeviceError) -> [Volume] {
@@ -72,7 +68,7 @@ package final class DirectDeviceManager: DeviceManager {
     }
 
     package func attach(_ id: VolumeID, location: String) async throws(DeviceError) -> String {
-        guard let found = try await find(id) else {
+        guard let found = try await find(id, enabling: true) else {
             throw DeviceError(
                 .unavailable, "volume \(id): no region here has its namespace; bring its region \(location) back")
         }
@@ -90,7 +86,7 @@ package final class DirectDeviceManager: DeviceManager {
     package func detach(_ id: VolumeID, location: String) {}
 
     package func device(_ id: VolumeID, location: String) async throws(DeviceError) -> String? {
-        try await find(id)?.path
+        try await find(id, enabling: false)?.path
     }
 
     /// The label has room for the name alone.
@@ -113,13 +109,14 @@ extension DirectDeviceManager {
         }
     }
 
-    /// The volume's namespace, which is enabled if somebody disabled it; nil when no region here has it.
+    /// The volume's namespace; nil when no region here has it. One that somebody disabled is enabled where that is
+    /// wanted; whether it has a page map or BTT is known only then.
     ///
     /// Throws `failedPrecondition` when there are several, `unavailable` when it stays disabled.
-    func find(_ id: VolumeID) async throws(DeviceError) -> NamedNamespace? {
+    func find(_ id: VolumeID, enabling: Bool) async throws(DeviceError) -> NamedNamespace? {
         try await inTurn { [logger] ndctl in
             let found = try Self.single(id, ndctl)
-            guard let found, !found.namespace.isActive, found.isVolume else { return found }
+            guard let found, enabling, !found.namespace.isActive else { return found }
             Self.enable(found, id, ndctl, logger)
             guard let again = try Self.single(id, ndctl), again.namespace.isActive else {
                 let devname = found.namespace.devname

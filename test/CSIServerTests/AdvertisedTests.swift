@@ -5,7 +5,7 @@ import SwiftProtobuf
 import TestSupport
 import Testing
 
-@Suite("What is advertised", .timeLimit(.minutes(1)))
+@Suite("What is advertised", .timeLimit(.minutes(5)))
 struct AdvertisedTests {
     private static let always: Set<Csi_V1_ControllerServiceCapability.RPC.TypeEnum> = [
         .createDeleteVolume, .publishUnpublishVolume, .publishReadonly, .listVolumes, .listVolumesPublishedNodes,

@@ -5,7 +5,7 @@ import SwiftProtobuf
 import TestSupport
 import Testing
 
-@Suite("ControllerExpandVolume", .timeLimit(.minutes(1)))
+@Suite("ControllerExpandVolume", .timeLimit(.minutes(5)))
 struct ExpandTests {
     @Test("the volume grows, its file system has to follow; again it is the same")
     func grows() async throws {
@@ -109,7 +109,7 @@ struct ExpandTests {
     }
 }
 
-@Suite("ControllerModifyVolume", .timeLimit(.minutes(1)))
+@Suite("ControllerModifyVolume", .timeLimit(.minutes(5)))
 struct ModifyTests {
     @Test("eraseafter changes, here and in the backend, in either spelling", arguments: ["eraseafter", "eraseAfter"])
     func eraseAfter(key: String) async throws {
@@ -153,7 +153,7 @@ struct ModifyTests {
     }
 }
 
-@Suite("ControllerGetVolume", .timeLimit(.minutes(1)))
+@Suite("ControllerGetVolume", .timeLimit(.minutes(5)))
 struct GetVolumeTests {
     @Test("it says what the volume is and where it is published")
     func get() async throws {

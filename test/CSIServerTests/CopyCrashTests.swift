@@ -7,7 +7,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("Copies and changes cut off", .timeLimit(.minutes(1)))
+@Suite("Copies and changes cut off", .timeLimit(.minutes(5)))
 struct CopyCrashTests {
     typealias Point = InMemoryDeviceManager.Point
 

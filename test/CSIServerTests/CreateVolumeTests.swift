@@ -5,7 +5,7 @@ import SwiftProtobuf
 import TestSupport
 import Testing
 
-@Suite("CreateVolume", .timeLimit(.minutes(1)))
+@Suite("CreateVolume", .timeLimit(.minutes(5)))
 struct CreateVolumeTests {
     @Test("the answer says what was made and where it can be reached")
     func answer() async throws {
@@ -181,7 +181,7 @@ struct CreateVolumeTests {
     }
 }
 
-@Suite("CreateVolume again", .timeLimit(.minutes(1)))
+@Suite("CreateVolume again", .timeLimit(.minutes(5)))
 struct RepeatedCreateTests {
     @Test(
         "a request that the volume meets gets the same answer",

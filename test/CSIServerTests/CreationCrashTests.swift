@@ -8,7 +8,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("Creation cut off", .timeLimit(.minutes(1)))
+@Suite("Creation cut off", .timeLimit(.minutes(5)))
 struct CreationCrashTests {
     @Test("is taken back at the next start, with or without its device", arguments: [true, false])
     func takenBack(hasDevice: Bool) async throws {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("DeleteVolume", .timeLimit(.minutes(1)))
+@Suite("DeleteVolume", .timeLimit(.minutes(5)))
 struct DeleteVolumeTests {
     @Test("the space comes back, and again is fine")
     func delete() async throws {
@@ -101,7 +101,7 @@ struct DeleteVolumeTests {
     }
 }
 
-@Suite("ControllerPublishVolume", .timeLimit(.minutes(1)))
+@Suite("ControllerPublishVolume", .timeLimit(.minutes(5)))
 struct ControllerPublishTests {
     @Test("unknown volumes and nodes are NOT_FOUND")
     func unknown() async throws {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("Deletion cut off", .timeLimit(.minutes(1)))
+@Suite("Deletion cut off", .timeLimit(.minutes(5)))
 struct DeletionCrashTests {
     @Test("goes on at the next start from where the record says", arguments: [0, 4 << 20] as [UInt64])
     func resumed(erased: UInt64) async throws {

@@ -11,7 +11,7 @@ import Testing
 @testable import CSIServer
 
 /// The use of a copy's source on real mounts, and real freezes; the copies themselves are those in memory.
-@Suite("Copies of mounted file systems", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(1)))
+@Suite("Copies of mounted file systems", .enabled(if: isRoot, "needs root"), .timeLimit(.minutes(5)))
 struct FreezeTests {
     private struct Source: Sendable {
         let driver: Driver

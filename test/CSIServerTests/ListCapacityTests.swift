@@ -7,7 +7,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("ListVolumes", .timeLimit(.minutes(1)))
+@Suite("ListVolumes", .timeLimit(.minutes(5)))
 struct ListVolumesTests {
     @Test("pages hold what was asked for and join up to all", arguments: [1, 2, 3, 7, 8, 100] as [Int32])
     func pages(limit: Int32) async throws {
@@ -85,7 +85,7 @@ struct ListVolumesTests {
     }
 }
 
-@Suite("GetCapacity", .timeLimit(.minutes(1)))
+@Suite("GetCapacity", .timeLimit(.minutes(5)))
 struct GetCapacityTests {
     @Test("room, largest and smallest volume are told")
     func here() async throws {

@@ -5,7 +5,7 @@ import SwiftProtobuf
 import TestSupport
 import Testing
 
-@Suite("Volumes of another device manager", .timeLimit(.minutes(1)))
+@Suite("Volumes of another device manager", .timeLimit(.minutes(5)))
 struct OtherManagerTests {
     /// A volume of files, and then a driver with namespaces on the same records.
     private func afterSwitch(

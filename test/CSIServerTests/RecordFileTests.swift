@@ -6,7 +6,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("Records in the driver", .timeLimit(.minutes(1)))
+@Suite("Records in the driver", .timeLimit(.minutes(5)))
 struct RecordFileTests {
     @Test(
         "a record that cannot be read makes its own volume unusable, no other, and stays",

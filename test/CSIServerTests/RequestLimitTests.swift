@@ -24,7 +24,7 @@ private func map(_ bytes: Int, prefix: String = "csi.storage.k8s.io/") -> [Strin
     return map
 }
 
-@Suite("Field limits", .timeLimit(.minutes(1)))
+@Suite("Field limits", .timeLimit(.minutes(5)))
 struct RequestLimitTests {
     @Test(
         "a name of 128 bytes is taken, one of 129 refused",

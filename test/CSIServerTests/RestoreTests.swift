@@ -5,7 +5,7 @@ import SwiftProtobuf
 import TestSupport
 import Testing
 
-@Suite("CreateVolume from a source", .timeLimit(.minutes(1)))
+@Suite("CreateVolume from a source", .timeLimit(.minutes(5)))
 struct RestoreTests {
     private static let volumeB = VolumeID(name: "b", node: "node-1")
 

@@ -7,7 +7,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("CreateSnapshot", .timeLimit(.minutes(1)))
+@Suite("CreateSnapshot", .timeLimit(.minutes(5)))
 struct CreateSnapshotTests {
     @Test("the answer says what was cut, and when")
     func answer() async throws {
@@ -142,7 +142,7 @@ struct CreateSnapshotTests {
     }
 }
 
-@Suite("DeleteSnapshot", .timeLimit(.minutes(1)))
+@Suite("DeleteSnapshot", .timeLimit(.minutes(5)))
 struct DeleteSnapshotTests {
     @Test("the space comes back, and again is fine")
     func delete() async throws {
@@ -210,7 +210,7 @@ struct DeleteSnapshotTests {
     }
 }
 
-@Suite("ListSnapshots and GetSnapshot", .timeLimit(.minutes(1)))
+@Suite("ListSnapshots and GetSnapshot", .timeLimit(.minutes(5)))
 struct ListSnapshotsTests {
     @Test("pages hold what was asked for and join up to all", arguments: [1, 2, 5, 6] as [Int32])
     func pages(limit: Int32) async throws {

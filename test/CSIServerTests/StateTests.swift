@@ -9,7 +9,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("Starting", .timeLimit(.minutes(1)))
+@Suite("Starting", .timeLimit(.minutes(5)))
 struct StartTests {
     /// Every call that needs the volumes.
     private func calls(_ driver: Driver) -> [() async throws -> Void] {
@@ -97,7 +97,7 @@ struct StartTests {
     }
 }
 
-@Suite("Operations in flight", .timeLimit(.minutes(1)))
+@Suite("Operations in flight", .timeLimit(.minutes(5)))
 struct InFlightTests {
     @Test("a second call on the same volume is ABORTED, one on another volume goes through")
     func sameVolume() async throws {

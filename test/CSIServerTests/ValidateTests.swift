@@ -7,7 +7,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("ValidateVolumeCapabilities", .timeLimit(.minutes(1)))
+@Suite("ValidateVolumeCapabilities", .timeLimit(.minutes(5)))
 struct ValidateTests {
     private func validate(
         _ driver: Driver, _ change: (inout Csi_V1_ValidateVolumeCapabilitiesRequest) -> Void

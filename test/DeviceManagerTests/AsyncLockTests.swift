@@ -19,7 +19,7 @@ private actor Visitors {
 
 private struct Failure: Error {}
 
-@Suite(.timeLimit(.minutes(1))) struct AsyncLockTests {
+@Suite(.timeLimit(.minutes(5))) struct AsyncLockTests {
     @Test("one task at a time is inside, and all get in")
     func exclusive() async {
         let (lock, visitors) = (AsyncLock(), Visitors())

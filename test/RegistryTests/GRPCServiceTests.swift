@@ -8,7 +8,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite("GRPCService", .timeLimit(.minutes(1)))
+@Suite("GRPCService", .timeLimit(.minutes(5)))
 struct GRPCServiceTests {
     let directory: TemporaryDirectory
 

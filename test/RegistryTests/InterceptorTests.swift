@@ -17,7 +17,7 @@ struct ConvertibleError: Error, RPCErrorConvertible {
     var rpcErrorMessage: String { "no room" }
 }
 
-@Suite("Interceptors", .timeLimit(.minutes(1)))
+@Suite("Interceptors", .timeLimit(.minutes(5)))
 struct InterceptorTests {
     let directory: TemporaryDirectory
     let log = LogRecorder()

@@ -7,7 +7,7 @@ import Testing
 
 @testable import pmem_csi_driver
 
-@Suite("Prometheus", .timeLimit(.minutes(1)))
+@Suite("Prometheus", .timeLimit(.minutes(5)))
 struct PrometheusTests {
     @Test("counters and gauges are one sample per label set under one header")
     func samples() async {

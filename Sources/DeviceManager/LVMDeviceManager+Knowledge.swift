@@ -67,18 +67,6 @@ extension LVMDeviceManager {
     }
 
     func erase(_ volume: Volume, path: String, _ erasure: Erasure) async throws(DeviceError) {
-        let counter = erasedBytes
-        let finished = try await blockingDevice(on: .long) {
-            var done = erasure.start
-            return try BlockDevice(path: path).erase(from: erasure.start) { bytes in
-                counter.increment(by: Int64(bytes - done))
-                done = bytes
-                return erasure.progress(bytes)
-            }
-        }
-        guard finished else {
-            throw DeviceError(
-                .aborted, "volume \(volume.id): the driver is stopping; its erasure goes on after the next start")
-        }
+        try await erasure.run(on: BlockDevice(path: path), of: volume.id, counting: erasedBytes)
     }
 }

@@ -142,18 +142,6 @@ extension DirectDeviceManager {
         guard let path else {
             throw DeviceError(.failed, "volume \(id): its namespace \(devname) has no block device to overwrite")
         }
-        let counter = erasedBytes
-        let finished = try await blockingDevice(on: .long) {
-            var done = erasure.start
-            return try BlockDevice(path: path).erase(from: erasure.start) { bytes in
-                counter.increment(by: Int64(bytes - done))
-                done = bytes
-                return erasure.progress(bytes)
-            }
-        }
-        guard finished else {
-            throw DeviceError(
-                .aborted, "volume \(id): the driver is stopping; its erasure goes on after the next start")
-        }
+        try await erasure.run(on: BlockDevice(path: path), of: id, counting: erasedBytes)
     }
 }

@@ -17,12 +17,7 @@ struct DirectSuite: AsyncParsableCommand {
     var only: String?
 
     func run() async throws {
-        let lab = try await place.lab(manager: "direct")
-        var report = Report()
-        await report.run(topics, in: lab, quick: quick)
-        _ = try? await lab.driver.stop()
-        report.close()
-        if !report.failures.isEmpty { throw ExitCode(1) }
+        try await place.run(topics, manager: "direct", quick: quick)
     }
 
     private var topics: [Topic] {
@@ -42,12 +37,7 @@ enum DirectStartSteps {
     static let topic = Topic(
         title: "Regions",
         steps: [
-            Step("a foreign namespace is there first", essential: true) { _ in
-                let made = try await execute(
-                    "ndctl", "create-namespace", "-r", "region0", "-m", "fsdax", "-s", "128M", "-n", "someone-else")
-                _ = try made.succeeded()
-                return "128 MiB fsdax in region0"
-            }
+            NamespaceSteps.foreign
         ])
 
     static func foreign() async throws -> DirectView.Namespace? {

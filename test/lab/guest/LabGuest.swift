@@ -20,6 +20,16 @@ struct Place: ParsableArguments {
     func lab(manager: String = "lvm", records: String? = nil) async throws -> Lab {
         try await Lab(programs: programs, shared: shared, manager: manager, records: records)
     }
+
+    /// Throws an `ExitCode` of 1 when a step failed.
+    func run(_ topics: [Topic], manager: String, quick: Bool) async throws {
+        let lab = try await lab(manager: manager)
+        var report = Report()
+        await report.run(topics, in: lab, quick: quick)
+        _ = try? await lab.driver.stop()
+        report.close()
+        if !report.failures.isEmpty { throw ExitCode(1) }
+    }
 }
 
 /// pmem-csi-driver -deviceManager=lvm on real namespaces and groups; exits with 1 when a step failed.
@@ -38,12 +48,7 @@ struct LVMSuite: AsyncParsableCommand {
     var only: String?
 
     func run() async throws {
-        let lab = try await place.lab()
-        var report = Report()
-        await report.run(topics, in: lab, quick: quick)
-        _ = try? await lab.driver.stop()
-        report.close()
-        if !report.failures.isEmpty { throw ExitCode(1) }
+        try await place.run(topics, manager: "lvm", quick: quick)
     }
 
     private var topics: [Topic] {

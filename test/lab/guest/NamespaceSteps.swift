@@ -12,15 +12,17 @@ enum NamespaceSteps {
 
     static let arguments = ["-useforfsdax", "50", "-useforsector", "40"]
 
+    static let foreign = Step("a foreign namespace is there first", essential: true) { _ in
+        let made = try await execute(
+            "ndctl", "create-namespace", "-r", "region0", "-m", "fsdax", "-s", "128M", "-n", "someone-else")
+        _ = try made.succeeded()
+        return "128 MiB fsdax in region0"
+    }
+
     static let topic = Topic(
         title: "Namespaces",
         steps: [
-            Step("a foreign namespace is there first", essential: true) { _ in
-                let made = try await execute(
-                    "ndctl", "create-namespace", "-r", "region0", "-m", "fsdax", "-s", "128M", "-n", "someone-else")
-                _ = try made.succeeded()
-                return "128 MiB fsdax in region0"
-            },
+            foreign,
             Step("pmem-ns-init -dry-run changes nothing", quick: false) { lab in
                 let before = try await namespaces()
                 let plan = try await initialise(lab, "-dry-run").succeeded()

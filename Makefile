@@ -8,7 +8,7 @@ SHELL := /bin/bash -o pipefail
 PROGRAMS := pmem-ns-init pmem-vgm pmem-csi-driver
 DEBUG_PROGRAMS := $(PROGRAMS) csictl csi-conformance lab-guest
 SWIFT_FILES := $(shell find Package.swift Sources test util -name '*.swift' -not -path '*/Proto/*')
-PROTOS := Sources/CSIServer/Proto Sources/CSIServer/Progress/Proto
+PROTOS := Sources/CSIServer/Proto Sources/CSIServer/Progress/Proto Sources/CSIServer/Cluster/Proto Sources/Registry/Proto
 GENERATED ?= .
 SUITE ?= lvm
 

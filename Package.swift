@@ -17,12 +17,17 @@ let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let metrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
+let certificateReloading: Target.Dependency = .product(name: "NIOCertificateReloading", package: "swift-nio-extras")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
+let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
 
 let package = Package(
     name: "pmem-csi",
@@ -34,10 +39,14 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", exact: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", exact: "1.21.1"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0", traits: []),
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
         .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
@@ -64,8 +73,8 @@ let package = Package(
         .executableTarget(
             name: "csictl",
             dependencies: [
-                "CSIProto", "ProgressProto", "DeviceManager", "LVM", "Ndctl", "Registry", grpcCore, grpcPosix,
-                grpcProtobuf, logging, protobuf,
+                "CSIProto", "ClusterProto", "ProgressProto", "DeviceManager", "LVM", "Ndctl", "Registry", grpcCore,
+                grpcPosix, grpcProtobuf, logging, protobuf,
             ],
             path: "util/csictl", swiftSettings: settings),
         .target(
@@ -76,9 +85,14 @@ let package = Package(
         .target(
             name: "CSIServer",
             dependencies: [
-                "CSIProto", "ProgressProto", "DeviceManager", "Host", grpcCore, lifecycle, logging, protobuf,
+                "CSIProto", "ClusterProto", "ProgressProto", "DeviceManager", "Host", "Registry", grpcCore, grpcPosix,
+                lifecycle,
+                logging, protobuf,
             ],
-            exclude: ["Proto", "Progress"], swiftSettings: settings),
+            exclude: ["Proto", "Progress", "Cluster/Proto"], swiftSettings: settings),
+        .target(
+            name: "ClusterProto", dependencies: [grpcCore, grpcProtobuf, protobuf],
+            path: "Sources/CSIServer/Cluster/Proto", exclude: ["cluster.proto"]),
         .target(
             name: "CSIProto", dependencies: [grpcCore, grpcProtobuf, protobuf], path: "Sources/CSIServer/Proto",
             exclude: ["csi.proto"]),
@@ -88,8 +102,15 @@ let package = Package(
 
         // Servers, clients and who may talk to whom.
         .target(
-            name: "Registry", dependencies: [grpcCore, grpcPosix, lifecycle, logging, metrics, protobuf],
-            swiftSettings: settings),
+            name: "Registry",
+            dependencies: [
+                "RegistryProto", asn1, certificateReloading, grpcCore, grpcPosix, lifecycle, logging, metrics, nioCore,
+                nioPosix, nioSSL, nioTLS, protobuf, x509,
+            ],
+            exclude: ["Proto"], swiftSettings: settings),
+        .target(
+            name: "RegistryProto", dependencies: [grpcCore, grpcProtobuf, protobuf], path: "Sources/Registry/Proto",
+            exclude: ["registry.proto"]),
 
         // Volumes on devices.
         .target(

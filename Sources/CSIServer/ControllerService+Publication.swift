@@ -8,17 +8,10 @@ extension ControllerService {
     package func controllerPublishVolume(
         request: Csi_V1_ControllerPublishVolumeRequest, context: ServerContext
     ) async throws -> Csi_V1_ControllerPublishVolumeResponse {
-        let text = try FieldLimits.required(request.volumeID, "volume_id")
-        let node = try FieldLimits.required(request.nodeID, "node_id", limit: FieldLimits.nodeID)
-        let capability = try VolumeCapability(
-            supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
-        try FieldLimits.map(request.secrets, "secrets")
-        try FieldLimits.map(request.volumeContext, "volume_context")
-        let id = try volumeID(text)
+        let wanted = try PublishRequest(request)
+        let id = try volumeID(request.volumeID)
         try pool.checkReady()
-        let publication = VolumeRecord.Publication(
-            node: node, readOnly: request.readonly, capability: capability.text)
-        try await gate.run(text) { try await pool.publish(id, publication) }
+        try await gate.run(request.volumeID) { try await pool.publish(id, wanted) }
         return .init()
     }
 

@@ -9,12 +9,10 @@ import SwiftProtobuf
 package struct ControllerService: Csi_V1_Controller.SimpleServiceProtocol {
     let pool: any VolumePool
     let gate: OperationGate
-    let topology: Topology
 
-    package init(pool: any VolumePool, gate: OperationGate, topology: Topology) {
+    package init(pool: any VolumePool, gate: OperationGate) {
         self.pool = pool
         self.gate = gate
-        self.topology = topology
     }
 
     package func createVolume(
@@ -117,7 +115,7 @@ extension ControllerService {
             $0.volumeID = record.id
             $0.capacityBytes = Int64(clamping: record.size)
             $0.volumeContext = context(record)
-            $0.accessibleTopology = [topology.message]
+            $0.accessibleTopology = [pool.topology(of: record).message]
             switch record.source {
             case .snapshot(let id): $0.contentSource.snapshot.snapshotID = id
             case .volume(let id): $0.contentSource.volume.volumeID = id

@@ -2,7 +2,8 @@ package import DeviceManager
 
 // To which node the volume was given; on disk, since Kubernetes asks again after any restart.
 extension LocalPool {
-    package func publish(_ id: VolumeID, _ publication: VolumeRecord.Publication) async throws {
+    package func publish(_ id: VolumeID, _ request: PublishRequest) async throws {
+        let publication = request.publication
         var record = try ready(id)
         guard publication.node == topology.node else {
             throw RequestError(

@@ -1,6 +1,7 @@
 package import DeviceManager
 import FoundationEssentials
 package import Logging
+import Registry
 import Synchronization
 
 /// The volumes of this machine: a device manager and the records of what it cannot hold.
@@ -38,6 +39,9 @@ package final class LocalPool: VolumePool {
         snapshotting = own as? any Snapshotting
     }
 
+    /// Whether there is nothing here that anybody could want to use.
+    package var isEmpty: Bool { records.all.isEmpty }
+
     package var readiness: Readiness { state.withLock { $0 } }
 
     func set(_ state: Readiness) {
@@ -47,6 +51,8 @@ package final class LocalPool: VolumePool {
     package var defaultParameters: VolumeParameters { manager.defaultParameters }
     package var canExpand: Bool { expanding != nil }
     package var canSnapshot: Bool { snapshotting != nil }
+
+    package func topology(of record: VolumeRecord) -> Topology { topology }
 
     package func key(forName name: String) -> String { id(forName: name).rawValue }
 
@@ -111,4 +117,11 @@ package final class LocalPool: VolumePool {
 extension VolumeRecord {
     /// What messages call it.
     var title: String { "\(kind == .snapshot ? "snapshot" : "volume") \(id)" }
+}
+
+/// What a node tells its controllers of its volumes.
+extension LocalPool: VersionedVolumes {
+    package var version: String { records.notice.version }
+
+    package func changes() -> AsyncStream<Void> { records.notice.changes() }
 }

@@ -80,3 +80,43 @@ extension Csi_V1_NodeExpandVolumeRequest: CarriesCapability {}
 extension Csi_V1_CreateVolumeRequest: CarriesCapabilities {}
 extension Csi_V1_ValidateVolumeCapabilitiesRequest: CarriesCapabilities {}
 extension Csi_V1_GetCapacityRequest: CarriesCapabilities {}
+
+/// The volume or snapshot that a message is about, for the log.
+package enum Subject {
+    package static func volume(of message: any Message) -> String? {
+        let text: String
+        switch message {
+        case let one as any CarriesVolumeID: text = one.volumeID
+        case let one as any CarriesSnapshotID: text = one.snapshotID
+        case let created as Csi_V1_CreateVolumeResponse: text = created.volume.volumeID
+        case let created as Csi_V1_CreateSnapshotResponse: text = created.snapshot.snapshotID
+        default: return nil
+        }
+        // Whatever a caller sent; ids of ours are shorter.
+        return text.isEmpty ? nil : String(text.prefix(FieldLimits.string))
+    }
+}
+
+protocol CarriesVolumeID: Message {
+    var volumeID: String { get }
+}
+
+protocol CarriesSnapshotID: Message {
+    var snapshotID: String { get }
+}
+
+extension Csi_V1_DeleteVolumeRequest: CarriesVolumeID {}
+extension Csi_V1_ControllerPublishVolumeRequest: CarriesVolumeID {}
+extension Csi_V1_ControllerUnpublishVolumeRequest: CarriesVolumeID {}
+extension Csi_V1_ValidateVolumeCapabilitiesRequest: CarriesVolumeID {}
+extension Csi_V1_ControllerGetVolumeRequest: CarriesVolumeID {}
+extension Csi_V1_ControllerModifyVolumeRequest: CarriesVolumeID {}
+extension Csi_V1_ControllerExpandVolumeRequest: CarriesVolumeID {}
+extension Csi_V1_NodeStageVolumeRequest: CarriesVolumeID {}
+extension Csi_V1_NodeUnstageVolumeRequest: CarriesVolumeID {}
+extension Csi_V1_NodePublishVolumeRequest: CarriesVolumeID {}
+extension Csi_V1_NodeUnpublishVolumeRequest: CarriesVolumeID {}
+extension Csi_V1_NodeGetVolumeStatsRequest: CarriesVolumeID {}
+extension Csi_V1_NodeExpandVolumeRequest: CarriesVolumeID {}
+extension Csi_V1_DeleteSnapshotRequest: CarriesSnapshotID {}
+extension Csi_V1_GetSnapshotRequest: CarriesSnapshotID {}

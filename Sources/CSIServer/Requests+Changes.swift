@@ -19,6 +19,24 @@ package struct MutableParameters: Sendable {
     }
 }
 
+/// A ControllerPublishVolume request, checked.
+package struct PublishRequest: Sendable {
+    let publication: VolumeRecord.Publication
+    /// As it came, to be passed on.
+    let message: Csi_V1_ControllerPublishVolumeRequest
+
+    init(_ request: Csi_V1_ControllerPublishVolumeRequest) throws(RequestError) {
+        _ = try FieldLimits.required(request.volumeID, "volume_id")
+        let node = try FieldLimits.required(request.nodeID, "node_id", limit: FieldLimits.nodeID)
+        let capability = try VolumeCapability(
+            supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
+        try FieldLimits.map(request.secrets, "secrets")
+        try FieldLimits.map(request.volumeContext, "volume_context")
+        publication = VolumeRecord.Publication(node: node, readOnly: request.readonly, capability: capability.text)
+        message = request
+    }
+}
+
 /// A CreateSnapshot request, checked.
 package struct SnapshotRequest: Sendable {
     let name: String

@@ -9,6 +9,8 @@ package struct CreateRequest: Sendable {
     let capabilities: [String]
     let topology: TopologyRequirement
     let source: VolumeRecord.Source?
+    /// As it came, to be passed on.
+    let message: Csi_V1_CreateVolumeRequest
 
     init(_ request: Csi_V1_CreateVolumeRequest, defaults: VolumeParameters) throws {
         name = try FieldLimits.name(request.name, "name")
@@ -25,6 +27,7 @@ package struct CreateRequest: Sendable {
         parameters = try VolumeParameters(request.parameters, mutable: mutable.values, defaults: defaults)
         self.capabilities = Set(capabilities.map(\.text)).sorted()
         topology = try TopologyRequirement(request.accessibilityRequirements)
+        message = request
     }
 
     /// What the call holds in the gate besides its own volume.

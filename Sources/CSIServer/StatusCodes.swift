@@ -1,6 +1,7 @@
 package import DeviceManager
 package import GRPCCore
 package import Host
+package import Registry
 
 // The one table from our errors to gRPC codes (CSI section "Error Scheme" and the tables of each call).
 
@@ -49,4 +50,31 @@ extension DeviceError: RPCErrorConvertible {
 extension HostError: RPCErrorConvertible {
     package var rpcErrorCode: RPCError.Code { DeviceError(self).rpcErrorCode }
     package var rpcErrorMessage: String { description }
+}
+
+extension RegistryError: RPCErrorConvertible {
+    package var rpcErrorCode: RPCError.Code {
+        switch code {
+        case .invalidArgument: .invalidArgument
+        case .unauthenticated: .unauthenticated
+        case .permissionDenied: .permissionDenied
+        }
+    }
+
+    package var rpcErrorMessage: String { message }
+}
+
+/// A node's own answer passes unchanged. Without one, a provisioner must take the call as still open, whatever became of
+/// it: every other code would say that nothing came of it.
+extension NodeError: RPCErrorConvertible {
+    package var rpcErrorCode: RPCError.Code {
+        switch outcome {
+        case .answered(let code): code
+        case .notSent: .unavailable
+        case .open(isLate: true): .deadlineExceeded
+        case .open(isLate: false): .unavailable
+        }
+    }
+
+    package var rpcErrorMessage: String { message }
 }

@@ -7,7 +7,7 @@ package struct Topology: Sendable {
     package let node: String
 
     package init(driverName: String, node: String) {
-        key = "\(driverName)/node"
+        key = Self.key(driverName: driverName)
         self.node = node
     }
 
@@ -15,8 +15,18 @@ package struct Topology: Sendable {
 
     /// Whether a topology describes this node; keys are case-insensitive (CSI, message Topology).
     func matches(_ segments: [String: String]) -> Bool {
-        !segments.isEmpty && segments.allSatisfy { $0.key.lowercased() == key.lowercased() && $0.value == node }
+        Self.node(segments, key: key) == node
     }
+
+    /// The node that a topology describes; nil when it says anything else besides.
+    static func node(_ segments: [String: String], key: String) -> String? {
+        guard let node = segments.values.first,
+            segments.allSatisfy({ $0.key.lowercased() == key.lowercased() && $0.value == node })
+        else { return nil }
+        return node
+    }
+
+    package static func key(driverName: String) -> String { "\(driverName)/node" }
 }
 
 /// The accessibility requirements of a CreateVolume request: any one of `requisite` will do, if there are some.

@@ -13,13 +13,16 @@ package protocol VolumePool: Sendable {
     /// Whether there are snapshots, restores and clones.
     var canSnapshot: Bool { get }
 
+    /// Where a volume can be reached.
+    func topology(of record: VolumeRecord) -> Topology
+
     /// What a creation of `name` holds in the gate.
     func key(forName name: String) -> String
     func key(forSnapshot name: String) -> String
 
     func create(_ request: CreateRequest) async throws -> VolumeRecord
     func delete(_ id: VolumeID) async throws
-    func publish(_ id: VolumeID, _ publication: VolumeRecord.Publication) async throws
+    func publish(_ id: VolumeID, _ request: PublishRequest) async throws
     /// Takes the publication to `node` back (nil: to whatever node).
     func unpublish(_ id: VolumeID, node: String?) async throws
     func volume(_ id: VolumeID) async throws -> VolumeRecord?

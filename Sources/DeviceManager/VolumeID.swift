@@ -23,9 +23,26 @@ package struct VolumeID: Hashable, Sendable, Comparable, CustomStringConvertible
         self.init(volumeID, space: "\u{2}", node: node)
     }
 
+    /// The ids that a volume of this name has on the nodes with these hashes.
+    package static func ids(name: String, nodeHashes: some Sequence<String>) -> [VolumeID] {
+        ids(name, space: "", nodeHashes)
+    }
+
+    /// The same of a snapshot.
+    package static func ids(snapshot name: String, nodeHashes: some Sequence<String>) -> [VolumeID] {
+        ids(name, space: "\u{1}", nodeHashes)
+    }
+
+    private static func ids(_ name: String, space: String, _ nodeHashes: some Sequence<String>) -> [VolumeID] {
+        let stem = "\(prefix(of: name))-\(hash(space + name, digits: 32))-"
+        return nodeHashes.map { VolumeID(rawValue: stem + $0) }
+    }
+
+    private init(rawValue: String) { self.rawValue = rawValue }
+
     /// `space` is a character that no CSI name may contain, so that the ids of different spaces differ.
     private init(_ name: String, space: String, node: String) {
-        rawValue = "\(Self.prefix(of: name))-\(Self.hash(space + name, digits: 32))-\(Self.hash(node, digits: 10))"
+        rawValue = "\(Self.prefix(of: name))-\(Self.hash(space + name, digits: 32))-\(Self.nodeHash(node))"
     }
 
     /// An id received from outside; nil when it has neither our form nor pmem-csi's.
@@ -83,6 +100,15 @@ package struct VolumeID: Hashable, Sendable, Comparable, CustomStringConvertible
 extension VolumeID {
     /// Whether the id was made for `node`; one of pmem-csi names no node, so it may be.
     package func isOn(node: String) -> Bool {
-        Self.isForeignForm(rawValue) || rawValue.hasSuffix("-" + Self.hash(node, digits: 10))
+        nodeHash.map { $0 == Self.nodeHash(node) } ?? true
     }
+
+    /// What stands for the node in the id; nil in one of pmem-csi.
+    package var nodeHash: String? {
+        guard !Self.isForeignForm(rawValue), let dash = rawValue.lastIndex(of: "-") else { return nil }
+        return String(rawValue[rawValue.index(after: dash)...])
+    }
+
+    /// What stands for a node in the ids of its volumes.
+    package static func nodeHash(_ node: String) -> String { hash(node, digits: 10) }
 }

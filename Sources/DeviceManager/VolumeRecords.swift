@@ -17,6 +17,7 @@ package final class VolumeRecords: Sendable {
     /// Held open for its lock: two drivers on one directory would undo each other's work.
     private let handle: CInt
     private let state: Mutex<State>
+    package let notice = ChangeNotice()
 
     /// Reads the directory, making it if its parent exists.
     ///
@@ -56,6 +57,7 @@ package final class VolumeRecords: Sendable {
         }
         try write(record)
         state.withLock { $0.records[id] = record }
+        notice.post()
     }
 
     /// Removes the record; one that is gone already is fine.
@@ -64,6 +66,7 @@ package final class VolumeRecords: Sendable {
         guard unlink(path) == 0 || errno == ENOENT else { throw Self.failure("remove", path) }
         try syncDirectory()
         state.withLock { $0.records[id] = nil }
+        notice.post()
     }
 
     private func path(_ id: VolumeID) -> String { "\(directory)/\(id).json" }

@@ -1,6 +1,7 @@
 import CSIServer
 import CoreMetrics
 import DeviceManager
+import GRPCCore
 import LVM
 import Logging
 import Program
@@ -12,9 +13,10 @@ import UnixSignals
 ///
 /// They stop in the reverse of their order at SIGTERM or SIGINT: first the CSI server drains, last the metrics end.
 struct Assembly {
-    private let configuration: DriverConfiguration
-    private let logger: Logger
-    private let metrics = PrometheusMetrics()
+    let configuration: DriverConfiguration
+    let logger: Logger
+    let metrics = PrometheusMetrics()
+    let gate = OperationGate()
     private let shutdown = OnceFlag()
 
     init(configuration: DriverConfiguration, logger: Logger) {
@@ -26,14 +28,13 @@ struct Assembly {
         // Before anything makes a counter.
         MetricsSystem.bootstrap(metrics)
         metrics.registerProcessMetrics(version: Version.current)
-        let pool = try makePool()
-        register(pool)
         var services = try metricsServices()
-        let gate = OperationGate()
-        let server = server(pool, gate)
-        services += [
-            Recovery(pool: pool, gate: gate), server, StartEnd(server: server), ShutdownNotice(flag: shutdown),
-        ]
+        switch (configuration.mode, configuration.cluster) {
+        case (.controller, let cluster?): services += try controllerServices(cluster)
+        case (.node, let cluster?): services += try nodeServices(cluster)
+        default: services += try unifiedServices()
+        }
+        services.append(ShutdownNotice(flag: shutdown))
         let group = ServiceGroup(
             configuration: .init(
                 services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
@@ -42,18 +43,50 @@ struct Assembly {
             "starting",
             metadata: [
                 "version": "\(Version.current)", "driver": "\(configuration.driverName)",
-                "node": "\(configuration.nodeID)", "endpoint": "\(configuration.endpoint)",
+                "mode": "\(configuration.mode.rawValue)", "node": "\(configuration.nodeID)",
+                "endpoint": "\(configuration.endpoint)",
             ])
         try await group.run()
     }
 
-    private func makePool() throws -> LocalPool {
+    private func unifiedServices() throws -> [any Service] {
+        let pool = try makePool()
+        let server = server([
+            identity(pool), ControllerService(pool: pool, gate: gate), NodeService(pool: pool, gate: gate),
+            ProgressService(board: pool.board),
+        ])
+        return [Recovery(pool: pool, gate: gate), server, StartEnd(server: server)]
+    }
+
+    /// On the CSI socket.
+    func server(_ services: [any RegistrableRPCService]) -> GRPCService {
+        GRPCService(
+            endpoint: configuration.endpoint, services: services, interceptors: interceptors(), logger: logger)
+    }
+
+    /// On every socket. Between our own machines, a request keeps the id that it has.
+    func interceptors(acceptsRequestIDs: Bool = false) -> [any ServerInterceptor] {
+        [
+            CallLog(
+                logger: logger, acceptsRequestIDs: acceptsRequestIDs, subject: Subject.volume, redact: Redaction.text),
+            CallMetrics(driverName: configuration.driverName),
+        ]
+    }
+
+    func identity(_ pool: any VolumePool) -> IdentityService {
+        IdentityService(name: configuration.driverName, version: Version.current, pool: pool)
+    }
+
+    /// The volumes of this machine.
+    func makePool() throws -> LocalPool {
         // First: its lock keeps a second driver from the same files.
         let records = try VolumeRecords(directory: configuration.statePath, logger: logger)
-        return LocalPool(
+        let pool = LocalPool(
             manager: makeManager(for: records), records: records,
             topology: Topology(driverName: configuration.driverName, node: configuration.nodeID),
             freezeLimit: configuration.snapshotFreeze, shutdown: shutdown, logger: logger)
+        registerRoom(of: pool)
+        return pool
     }
 
     /// Records may tell of volumes that were made with another device manager.
@@ -69,7 +102,7 @@ struct Assembly {
             logger: logger)
     }
 
-    private func makeManager(_ kind: ManagerKind) -> any DeviceManager {
+    func makeManager(_ kind: ManagerKind) -> any DeviceManager {
         switch kind {
         case .lvm:
             LVMDeviceManager(
@@ -82,28 +115,13 @@ struct Assembly {
         }
     }
 
-    private func server(_ pool: LocalPool, _ gate: OperationGate) -> GRPCService {
-        GRPCService(
-            endpoint: configuration.endpoint,
-            services: [
-                IdentityService(name: configuration.driverName, version: Version.current, pool: pool),
-                ControllerService(pool: pool, gate: gate, topology: pool.topology),
-                NodeService(pool: pool, gate: gate),
-                ProgressService(board: pool.board),
-            ],
-            interceptors: [
-                CallLog(logger: logger, redact: Redaction.text), CallMetrics(driverName: configuration.driverName),
-            ],
-            logger: logger)
-    }
-
     private func metricsServices() throws -> [any Service] {
         guard let listen = configuration.metricsListen else { return [] }
         return [try MetricsServer(listen: listen, metrics: metrics, logger: logger)]
     }
 
     /// Room under the names that pmem-csi used, by namespace mode where there are namespaces.
-    private func register(_ pool: LocalPool) {
+    private func registerRoom(of pool: LocalPool) {
         let values: [(String, String, @Sendable (Capacity) -> UInt64)] = [
             ("pmem_amount_available", "Bytes free for volumes.", { $0.available }),
             ("pmem_amount_max_volume_size", "Bytes of the largest volume that can be made.", { $0.maximumVolumeSize }),
@@ -129,7 +147,7 @@ struct Assembly {
 }
 
 /// Notices when the start is over.
-private struct StartEnd: Service {
+struct StartEnd: Service {
     let server: GRPCService
 
     func run() async throws {

@@ -2,10 +2,14 @@ import ArgumentParser
 import DeviceManager
 import Registry
 
-/// What the driver does on one machine.
+/// What the driver does.
 enum Mode: String, ExpressibleByArgument, CaseIterable {
     /// Identity, Controller and Node on one endpoint, for one machine.
     case unified
+    /// Identity and Controller on one endpoint, for the nodes that register.
+    case controller
+    /// Identity and Node on one endpoint, and the controller calls for controllers.
+    case node
 }
 
 extension ManagerKind: ExpressibleByArgument {
@@ -21,9 +25,10 @@ struct Options: ParsableArguments {
         [
             "mode", "endpoint", "nodeid", "drivername", "deviceManager", "statePath", "metricsListen",
             "snapshotFreezeSeconds",
-        ] + ThinOptions.flags + FileOptions.flags
+        ] + ThinOptions.flags + FileOptions.flags + ClusterOptions.flags
 
-    @Option(name: .customLong("mode"), help: "What this process does: unified.")
+    @Option(
+        name: .customLong("mode"), help: "What this process does: unified (all, on one machine), controller or node.")
     var mode = Mode.unified
     @Option(name: .customLong("endpoint"), help: "Where the CSI calls are served: unix:///path or tcp://address:port.")
     var endpoint = "unix:///tmp/pmem-csi.sock"
@@ -35,7 +40,10 @@ struct Options: ParsableArguments {
     var deviceManager = ManagerKind.lvm
     @Option(
         name: .customLong("statePath"),
-        help: "Directory of the volume records and files (default: /var/lib/<drivername>).")
+        help: """
+            Directory of the volume records and files (default: /var/lib/<drivername>); in -mode=controller of the \
+            creations in flight (default: /var/lib/<drivername>-controller).
+            """)
     var statePath = ""
     @Option(name: .customLong("metricsListen"), help: "address:port of the Prometheus metrics; none when empty.")
     var metricsListen = ""
@@ -45,6 +53,7 @@ struct Options: ParsableArguments {
     var snapshotFreezeSeconds = 10
     @OptionGroup var thin: ThinOptions
     @OptionGroup var file: FileOptions
+    @OptionGroup var cluster: ClusterOptions
 
     func configuration() throws -> DriverConfiguration {
         guard Self.isDomainName(driverName) else {
@@ -59,21 +68,27 @@ struct Options: ParsableArguments {
         guard (0...3600).contains(snapshotFreezeSeconds) else {
             throw ValidationError("flag -snapshotFreezeSeconds: \(snapshotFreezeSeconds) is not between 0 and 3600")
         }
-        let statePath = statePath.isEmpty ? "/var/lib/\(driverName)" : statePath
+        let statePath = statePath.isEmpty ? Self.defaultStatePath(driverName, mode) : statePath
         guard statePath.hasPrefix("/") else {
             throw ValidationError("flag -statePath: \"\(statePath)\" is not an absolute path")
         }
         let thin = try thin.provisioning()
         let capacity = try file.limit(deviceManager)
+        let cluster = try cluster.configuration(mode)
         do {
             return DriverConfiguration(
-                endpoint: try Endpoint(endpoint), nodeID: nodeID, driverName: driverName,
+                mode: mode, endpoint: try Endpoint(endpoint), nodeID: nodeID, driverName: driverName,
                 deviceManager: deviceManager, statePath: statePath, capacity: capacity,
                 metricsListen: metricsListen.isEmpty ? nil : metricsListen,
-                snapshotFreeze: .seconds(snapshotFreezeSeconds), thin: thin)
+                snapshotFreeze: .seconds(snapshotFreezeSeconds), thin: thin, cluster: cluster)
         } catch {
             throw ValidationError("flag -endpoint: \(error)")
         }
+    }
+
+    /// A controller may run on the machine of a node.
+    private static func defaultStatePath(_ driverName: String, _ mode: Mode) -> String {
+        "/var/lib/\(driverName)" + (mode == .controller ? "-controller" : "")
     }
 
     /// CSI, GetPluginInfoResponse.name: at most 63 characters, beginning and ending with a letter or digit.
@@ -84,6 +99,7 @@ struct Options: ParsableArguments {
 
 /// The flags, checked; what `Assembly` builds from.
 struct DriverConfiguration: Sendable {
+    let mode: Mode
     let endpoint: Endpoint
     let nodeID: String
     let driverName: String
@@ -95,4 +111,6 @@ struct DriverConfiguration: Sendable {
     /// How long the writers of a mounted file system may have to wait for a copy of it.
     let snapshotFreeze: Duration
     let thin: ThinProvisioning
+    /// Nil in -mode=unified.
+    let cluster: ClusterConfiguration?
 }

@@ -46,7 +46,7 @@ func withDriver<R: Sendable>(
         endpoint: endpoint,
         services: [
             IdentityService(name: Driver.name, version: "1.2.3", pool: pool),
-            ControllerService(pool: pool, gate: gate, topology: pool.topology), NodeService(pool: pool, gate: gate),
+            ControllerService(pool: pool, gate: gate), NodeService(pool: pool, gate: gate),
         ],
         interceptors: [CallLog(logger: logger, redact: Redaction.text)], logger: logger)
     return try await running(server) {

@@ -1,14 +1,16 @@
 import CSIProto
+import ClusterProto
 import GRPCCore
 
 private let identity = Csi_V1_Identity.descriptor
 private let controller = Csi_V1_Controller.descriptor
 private let group = Csi_V1_GroupController.descriptor
 private let metadata = Csi_V1_SnapshotMetadata.descriptor
+private let cluster = Pmemcsi_V0_Cluster.descriptor
 private let node = Csi_V1_Node.descriptor
 
 extension Method {
-    /// Every method of CSI 1.12, one line each.
+    /// Every method of CSI 1.12 and of the controller's own service, one line each.
     static let all: [Method] = [
         .unary(identity, Csi_V1_GetPluginInfoRequest.self, Csi_V1_GetPluginInfoResponse.self),
         .unary(identity, Csi_V1_GetPluginCapabilitiesRequest.self, Csi_V1_GetPluginCapabilitiesResponse.self),
@@ -45,6 +47,8 @@ extension Method {
         .unary(node, Csi_V1_NodeExpandVolumeRequest.self, Csi_V1_NodeExpandVolumeResponse.self),
         .unary(node, Csi_V1_NodeGetCapabilitiesRequest.self, Csi_V1_NodeGetCapabilitiesResponse.self),
         .unary(node, Csi_V1_NodeGetInfoRequest.self, Csi_V1_NodeGetInfoResponse.self),
+        .unary(cluster, Pmemcsi_V0_ListNodesRequest.self, Pmemcsi_V0_ListNodesResponse.self),
+        .unary(cluster, Pmemcsi_V0_ForgetNodeRequest.self, Pmemcsi_V0_ForgetNodeResponse.self),
     ]
 
     /// By name in any case, with or without the service in front; also with dashes, as in `create-volume`.

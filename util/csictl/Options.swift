@@ -26,6 +26,7 @@ struct Options {
           snapshot NAME ID | snapshots | get-snapshot ID | delete-snapshot ID
           stage ID STAGING | publish ID STAGING TARGET | stats ID PATH | node-expand ID PATH
           unpublish ID TARGET | unstage ID STAGING
+          nodes | node forget NODE                    (of a controller: its nodes; one that will never come back)
 
         METHOD is CreateVolume, create-volume or controller.CreateVolume. A request is proto JSON, "-" reads it from
         standard input. key=value sets a field: capacity_range.required_bytes=1Gi parameters.nsmode=fsdax
@@ -39,7 +40,7 @@ struct Options {
           -progress     show on stderr how far erasing and copying came (always where stderr is a terminal)
           -time         print on stderr how many ms the call took, without those for the connection
         flags of the short forms: -size 1Gi -limit 2Gi -nsmode fsdax|sector -provisioning thick|thin
-          -eraseafter true|false -fs ext4|xfs -block -access SINGLE_NODE_WRITER -ro -max N -token T
+          -allocation create|publish -eraseafter true|false -fs ext4|xfs -block -access SINGLE_NODE_WRITER -ro -max N -token T
           -from-snapshot ID, -from-volume ID (create), -volume ID (snapshots), -staging PATH (stats, node-expand)
         adopt rebuilds lost records of volumes from their tags, or with -deviceManager=direct from the namespaces' names,
         of all volumes or those named; the driver must be stopped:
@@ -54,7 +55,8 @@ struct Options {
         var rest = words[...]
         while let word = rest.popFirst() {
             guard word.hasPrefix("-"), word.count > 1 else {
-                command = word
+                // The one command of two words.
+                command = word == "node" ? ([word] + [rest.popFirst()].compactMap(\.self)).joined(separator: " ") : word
                 arguments = Array(rest)
                 return
             }

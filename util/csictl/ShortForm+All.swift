@@ -4,6 +4,8 @@ extension ShortForm {
             ShortForm(name: "probe", method: "Probe"),
             ShortForm(name: "info", method: "GetPluginInfo"),
             ShortForm(name: "node-info", method: "NodeGetInfo"),
+            ShortForm(name: "nodes", method: "ListNodes"),
+            ShortForm(name: "node forget", method: "ForgetNode", positionals: ["node_id"]),
         ]
 
     private static let volumes = [
@@ -51,6 +53,7 @@ extension ShortForm {
         "nsmode": "parameters.nsmode",
         "eraseafter": "parameters.eraseafter",
         "provisioning": "parameters.provisioning",
+        "allocation": "parameters.allocation",
         "from-snapshot": "volume_content_source.snapshot.snapshot_id",
         "from-volume": "volume_content_source.volume.volume_id",
         "volume": "source_volume_id",

@@ -1,23 +1,34 @@
 package import GRPCCore
 package import Logging
 package import SwiftProtobuf
+import Synchronization
 
 /// Interceptor that logs every call and gives every error a code and a text; the assembly puts it first in the list.
 /// Contents are logged only at debug (at trace for calls that are made all the time), and only through the redactor.
 package struct CallLog: ServerInterceptor {
-    /// Sidecars and liveness probes make these every few seconds, csictl the last one beside every call.
+    /// Sidecars, liveness probes and nodes make these all the time, csictl one of them beside every call.
     private static let quiet: Set<String> = [
         "Probe", "GetPluginInfo", "GetPluginCapabilities", "ControllerGetCapabilities", "NodeGetCapabilities",
-        "GroupControllerGetCapabilities", "Watch",
+        "GroupControllerGetCapabilities", "Watch", "RegisterController",
     ]
 
     private let logger: Logger
     private let redact: @Sendable (any Message) -> String
+    private let subject: @Sendable (any Message) -> String?
+    private let acceptsRequestIDs: Bool
 
     /// The redactor's text goes to the log as it is: it must leave out secrets and mount flags.
-    package init(logger: Logger, redact: @escaping @Sendable (any Message) -> String) {
+    /// `subject` finds the volume that a message is about. Ids that callers give their requests are used only if
+    /// `acceptsRequestIDs`, as between our own machines.
+    package init(
+        logger: Logger, acceptsRequestIDs: Bool = false,
+        subject: @escaping @Sendable (any Message) -> String? = { _ in nil },
+        redact: @escaping @Sendable (any Message) -> String
+    ) {
         self.logger = logger
         self.redact = redact
+        self.subject = subject
+        self.acceptsRequestIDs = acceptsRequestIDs
     }
 
     package func intercept<Input: Sendable, Output: Sendable>(
@@ -29,7 +40,7 @@ package struct CallLog: ServerInterceptor {
                 _ context: ServerContext
             ) async throws -> StreamingServerResponse<Output>
     ) async throws -> StreamingServerResponse<Output> {
-        let id = CurrentCall.makeRequestID()
+        let id = requestID(request.metadata)
         let entry = entry(id: id, context: context)
         let logged = StreamingServerRequest(
             metadata: request.metadata, messages: RPCAsyncSequence(wrapping: request.messages.map(entry.received)))
@@ -48,23 +59,42 @@ package struct CallLog: ServerInterceptor {
         }
     }
 
+    private func requestID(_ metadata: Metadata) -> String {
+        let given = metadata[stringValues: CurrentCall.metadataKey].first { CurrentCall.isRequestID($0) }
+        return (acceptsRequestIDs ? given : nil) ?? CurrentCall.makeRequestID()
+    }
+
     private func entry(id: String, context: ServerContext) -> LogEntry {
         var logger = logger
         logger[metadataKey: "method"] = "\(context.descriptor.fullyQualifiedMethod)"
         logger[metadataKey: "request"] = "\(id)"
         return LogEntry(
-            logger: logger, redact: redact, peer: context.remotePeer,
+            logger: logger, redact: redact, subject: subject, peer: context.remotePeer,
             isQuiet: Self.quiet.contains(context.descriptor.method))
     }
 }
 
 /// What the log says about one call.
-private struct LogEntry: Sendable {
+private final class LogEntry: Sendable {
     let logger: Logger
     let redact: @Sendable (any Message) -> String
+    /// Finds the volume, which the request or the response names.
+    let subject: @Sendable (any Message) -> String?
+    private let volume = Mutex<String?>(nil)
     let peer: String
     let isQuiet: Bool
     let start = ContinuousClock.now
+
+    init(
+        logger: Logger, redact: @escaping @Sendable (any Message) -> String,
+        subject: @escaping @Sendable (any Message) -> String?, peer: String, isQuiet: Bool
+    ) {
+        self.logger = logger
+        self.redact = redact
+        self.subject = subject
+        self.peer = peer
+        self.isQuiet = isQuiet
+    }
 
     private var contentsLevel: Logger.Level { isQuiet ? .trace : .debug }
 
@@ -84,11 +114,13 @@ private struct LogEntry: Sendable {
             "ms": "\(Double(Int64(milliseconds * 1000)) / 1000)",
             "code": "\(error?.code.specificationName ?? "OK")",
         ]
+        if let volume = volume.withLock({ $0 }) { metadata["volume"] = "\(volume)" }
         if let error { metadata["error"] = "\(error.message)" }
         logger.log(level: level(error), error == nil ? "call done" : "call failed", metadata: metadata)
     }
 
     private func contents(_ what: Logger.Message, _ message: Any) {
+        if let message = message as? any Message, let volume = subject(message) { self.volume.withLock { $0 = volume } }
         guard logger.logLevel <= contentsLevel, let message = message as? any Message else { return }
         logger.log(level: contentsLevel, what, metadata: ["contents": "\(redact(message))"])
     }

@@ -1,5 +1,5 @@
 package import GRPCCore
-package import GRPCNIOTransportHTTP2Posix
+import GRPCNIOTransportHTTP2Posix
 package import Logging
 import ServiceLifecycle
 
@@ -12,17 +12,20 @@ package final class GRPCService: Service {
     private let endpoint: Endpoint
     private let services: [any RegistrableRPCService]
     private let interceptors: [any ServerInterceptor]
-    private let security: HTTP2ServerTransport.Posix.TransportSecurity
+    private let security: MutualTLS?
+    private let closed: @Sendable (_ peer: String) -> Void
     private let drain: Duration
     private let logger: Logger
     private let listening = Announcement<Endpoint>()
 
     /// The default for `drain` stays below the 30 s that Kubernetes leaves between SIGTERM and SIGKILL.
+    /// `closed` hears of connections that ended, by the name that calls on them had as `remotePeer`; with TLS only.
     package init(
         endpoint: Endpoint,
         services: [any RegistrableRPCService],
         interceptors: [any ServerInterceptor] = [],
-        security: HTTP2ServerTransport.Posix.TransportSecurity = .plaintext,
+        security: MutualTLS? = nil,
+        closed: @escaping @Sendable (_ peer: String) -> Void = { _ in },
         drain: Duration = .seconds(25),
         logger: Logger
     ) {
@@ -30,6 +33,7 @@ package final class GRPCService: Service {
         self.services = services
         self.interceptors = interceptors
         self.security = security
+        self.closed = closed
         self.drain = drain
         self.logger = logger
     }
@@ -49,14 +53,31 @@ package final class GRPCService: Service {
         }
         defer { socket.removeFile() }
         let transport = HTTP2ServerTransport.Posix(
-            listeningSocketDescriptor: Int(socket.descriptor), transportSecurity: security)
+            listeningSocketDescriptor: Int(socket.descriptor), transportSecurity: try security?.server() ?? .plaintext,
+            config: transportConfiguration())
         let server = Server(
-            transport: TimerlessTransport(transport), services: services, interceptors: interceptors)
+            transport: TimerlessTransport(transport), services: services,
+            interceptors: interceptors + (security.map { [$0.peerCheck] } ?? []))
         logger.info("listening", metadata: ["endpoint": "\(socket.endpoint)"])
         // Connections queue in the kernel from here on, so callers need not wait for NIO.
         listening.announce(.success(socket.endpoint))
         try await serve(server)
         logger.info("stopped listening", metadata: ["endpoint": "\(socket.endpoint)"])
+    }
+
+    /// With TLS the callers are other machines, which keep connections open and may vanish without a word.
+    private func transportConfiguration() -> HTTP2ServerTransport.Posix.Config {
+        .defaults { configuration in
+            guard security != nil else { return }
+            let guardian = ConnectionGuard(logger: logger, closed: closed)
+            configuration.channelDebuggingCallbacks.onAcceptTCPConnection = { guardian.watch($0) }
+            configuration.connection.keepalive.time = .seconds(30)
+            configuration.connection.keepalive.timeout = .seconds(15)
+            configuration.connection.keepalive.clientBehavior.allowWithoutCalls = true
+            configuration.connection.keepalive.clientBehavior.minPingIntervalWithoutCalls = .seconds(5)
+            // Requests here are small; a window of the default size would be set aside for each node.
+            configuration.http2.targetWindowSize = 65_535
+        }
     }
 
     private func serve(_ server: Server) async throws {

@@ -32,3 +32,13 @@ struct HostAddress {
         }
     }
 }
+
+extension HostAddress {
+    /// The address in numbers, as a client can be given it; nil where it has no such form.
+    var literal: String? {
+        var text = [CChar](repeating: 0, count: 1025)
+        let code = withPointer { getnameinfo($0, $1, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) }
+        guard code == 0 else { return nil }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

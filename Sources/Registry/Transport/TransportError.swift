@@ -9,6 +9,7 @@ package struct TransportError: Error, CustomStringConvertible {
         case notASocket
         case cannotListen
         case cannotResolve
+        case invalidCertificate
     }
 
     package let code: Code

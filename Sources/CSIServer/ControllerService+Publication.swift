@@ -52,7 +52,9 @@ extension ControllerService {
 
     private func existing(_ id: VolumeID) async throws -> VolumeRecord {
         try pool.checkReady()
-        guard let record = try await pool.volume(id), record.kind == .volume, record.phase == .ready else {
+        guard let record = try await pool.volume(id), record.kind == .volume,
+            [.ready, .promised].contains(record.phase)
+        else {
             throw notFound(id.rawValue)
         }
         return record

@@ -16,6 +16,10 @@ extension LocalPool {
             case .volume: (.volume, "volume")
             case .snapshot: (.snapshot, "snapshot")
             }
+        if let id = VolumeID(source.id), try records.record(id)?.phase == .promised {
+            throw RequestError(
+                .failedPrecondition, "volume \(id) has no device until it is published, so it cannot be copied")
+        }
         guard let id = VolumeID(source.id), var record = try records.record(id), record.kind == kind,
             record.phase == .ready
         else { throw RequestError(.notFound, "\(name) \"\(source.id)\" does not exist") }

@@ -19,6 +19,7 @@ extension LocalPool {
         let spec = VolumeSpec(
             id: id, name: request.name, size: try request.size(from: original), parameters: request.parameters,
             source: request.source)
+        if request.parameters.allocation == .publish { return try await promise(spec, request.capabilities) }
         return try await make(spec, request.capabilities, from: original)
     }
 
@@ -115,7 +116,7 @@ extension LocalPool {
         switch record.phase {
         case .creating: false
         case .deleting: throw RequestError(.aborted, "\(record.title) is being deleted; try again when it is gone")
-        case .ready: true
+        case .ready, .promised: true
         }
     }
 

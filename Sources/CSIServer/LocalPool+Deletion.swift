@@ -18,6 +18,7 @@ extension LocalPool {
                 .failedPrecondition, "volume \(id) is published to node \(publication.node); unpublish it first")
         }
         guard record.phase != .creating else { return try await discard(record, id) }
+        guard record.phase != .promised else { return try await withdraw(record, id) }
         var record = record
         let location = try await location(of: record, id)
         // Before the record says `deleting`: after a crash that is carried out without asking anybody.

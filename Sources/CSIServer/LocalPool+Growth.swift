@@ -3,8 +3,9 @@ package import DeviceManager
 // Changes of a volume that exists.
 extension LocalPool {
     package func expand(_ id: VolumeID, to size: SizeRange) async throws -> VolumeRecord {
-        let record = try ready(id)
+        let record = try usable(id)
         try size.checkLimit(for: id, of: record.size)
+        guard record.phase == .ready else { return try await growPromise(record, id, to: size) }
         guard record.expandedFrom != nil || record.size < size.required else { return record }
         return try await grow(record, id, to: size)
     }
@@ -54,9 +55,10 @@ extension LocalPool {
 
     /// The changes are those that `MutableParameters` let through; a repetition tells the backend again.
     package func modify(_ id: VolumeID, _ changes: MutableParameters) async throws {
-        var record = try ready(id)
+        var record = try usable(id)
         let before = record.parameters
         try record.parameters.apply(changes.values)
+        guard record.phase == .ready else { return try await save(record) }
         let location = try await location(of: record, id)
         if record.parameters != before { try await save(record) }
         try await manager.update(id, location: location, parameters: record.parameters)

@@ -4,7 +4,7 @@ package import DeviceManager
 extension LocalPool {
     package func publish(_ id: VolumeID, _ request: PublishRequest) async throws {
         let publication = request.publication
-        var record = try ready(id)
+        var record = try usable(id)
         guard publication.node == topology.node else {
             throw RequestError(
                 .notFound, "node \"\(publication.node)\" does not exist; this driver serves \(topology.node)")
@@ -15,6 +15,7 @@ extension LocalPool {
                 .alreadyExists,
                 "volume \(id) is published to node \(publication.node) in another way; unpublish it first")
         }
+        guard record.phase == .ready else { return try await allocate(record, id, for: publication) }
         record.publication = publication
         try await save(record)
     }

@@ -89,9 +89,11 @@ package final class LocalPool: VolumePool {
         try await blockingDevice { [records] in try records.save(record) }
     }
 
-    /// The volume `id` as CSI knows it, which can be used.
-    func ready(_ id: VolumeID) throws -> VolumeRecord {
-        guard let record = try records.record(id), record.kind == .volume, record.phase == .ready else {
+    /// The volume `id` as CSI knows it: it has a device, or is promised one.
+    func usable(_ id: VolumeID) throws -> VolumeRecord {
+        guard let record = try records.record(id), record.kind == .volume,
+            [.ready, .promised].contains(record.phase)
+        else {
             throw RequestError(.notFound, "volume \(id) does not exist")
         }
         try checkOwn(record)

@@ -4,10 +4,12 @@ import DeviceManager
 extension NodeService {
     /// A volume that CreateVolume made and that can be used; nil when there is none.
     func volume(_ text: String) throws -> VolumeRecord? {
-        guard let id = VolumeID(text), let record = try pool.volume(id), record.kind == .volume,
-            record.phase == .ready
-        else { return nil }
-        return record
+        guard let id = VolumeID(text), let record = try pool.volume(id), record.kind == .volume else { return nil }
+        guard record.phase != .promised else {
+            throw RequestError(
+                .failedPrecondition, "volume \(id) has no device until it is published; call ControllerPublishVolume")
+        }
+        return record.phase == .ready ? record : nil
     }
 
     /// The same, or an ephemeral volume, whose id Kubernetes made up.

@@ -63,6 +63,7 @@ extension LocalPool {
         await thawSources()
         try await manager.start()
         for record in records.all where record.phase == .creating { await takeBack(record) }
+        for record in records.all where record.phase == .promised { await renewPromise(record) }
         for record in records.all where record.expandedFrom != nil && record.phase == .ready { await grow(record) }
         let devices = try await manager.volumes()
         for record in records.all { await check(record) }
@@ -120,7 +121,7 @@ extension LocalPool {
 
     /// A record whose volume is not there is kept: its region may come back.
     private func check(_ record: VolumeRecord) async {
-        guard let id = VolumeID(record.id), record.phase != .creating else { return }
+        guard let id = VolumeID(record.id), ![.creating, .promised].contains(record.phase) else { return }
         do {
             guard let volume = try await manager.volume(id, location: record.location) else {
                 let group = record.location ?? "unknown"

@@ -17,6 +17,15 @@ package protocol DeviceManager: Sendable {
     /// Throws `notEnoughSpace`, `outOfRange`.
     func place(_ spec: VolumeSpec) async throws(DeviceError) -> String
 
+    /// Sets the room for a volume aside at `location` until it is created or released, and says what it will be; twice
+    /// is as once. The promise is memory: the caller records it, and makes it again after a start.
+    ///
+    /// Throws `notEnoughSpace`, `outOfRange`.
+    func promise(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume
+
+    /// Takes such a promise back.
+    func release(_ id: VolumeID) async
+
     /// Makes a volume at `location` whose first and last MiB read as zeroes.
     ///
     /// Throws `alreadyExists` when the backend has the id already, `notEnoughSpace` when others were faster.

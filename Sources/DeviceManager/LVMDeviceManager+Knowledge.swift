@@ -38,7 +38,8 @@ extension LVMDeviceManager {
     /// The caller holds `changes`.
     func report() async throws(DeviceError) {
         do {
-            groups = PMEMGroups(reported: try await lvm.groups(), thin: thin)
+            groups = PMEMGroups(
+                reported: try await lvm.groups(), thin: thin, promises: groups.promises)
         } catch {
             throw DeviceError(error)
         }

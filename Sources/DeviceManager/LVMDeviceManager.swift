@@ -100,9 +100,28 @@ package actor LVMDeviceManager: DeviceManager {
         return VolumeID(source.id).flatMap { groups.find($0, in: nil).first }
     }
 
+    package func promise(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
+        try await changes.withLock { () throws(DeviceError) in
+            try await refreshHoldingChanges()
+            groups.release(spec.id)
+            guard let size = try groups.size(of: spec, in: location) else {
+                throw groups.noRoom(for: spec, in: location)
+            }
+            let volume = Volume(id: spec.id, size: size, location: location)
+            groups.promise(volume)
+            return volume
+        }
+    }
+
+    package func release(_ id: VolumeID) { groups.release(id) }
+
     package func create(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
         try checkProvisioning(spec)
-        let volume = try await changes.withLock { () throws(DeviceError) in try await allocate(spec, in: location) }
+        let volume = try await changes.withLock { () throws(DeviceError) in
+            // What was promised to it is taken now.
+            groups.release(spec.id)
+            return try await allocate(spec, in: location)
+        }
         guard spec.parameters.provisioning == .thick else { return volume }
         do {
             let device = BlockDevice(path: try await attach(volume.id, location: volume.location))

@@ -76,6 +76,13 @@ extension MixedDeviceManager {
 
     package func place(_ spec: VolumeSpec) async throws(DeviceError) -> String { try await primary.place(spec) }
 
+    package func promise(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
+        try checkOwn(spec.id.rawValue, location: location)
+        return try await primary.promise(spec, at: location)
+    }
+
+    package func release(_ id: VolumeID) async { await primary.release(id) }
+
     package func create(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
         try await primary.create(spec, at: location)
     }

@@ -14,15 +14,18 @@ struct PMEMGroups: Sendable {
     }
 
     private(set) var entries: [String: Entry] = [:]
+    /// Volumes that are not made yet, by id: their room counts as taken.
+    private(set) var promises: [VolumeID: Volume] = [:]
     let thin: ThinProvisioning
 
     /// Takes those that pmem-vgm made: tagged with their mode, and named bus, region and mode.
-    init(reported: [VolumeGroup], thin: ThinProvisioning) {
+    init(reported: [VolumeGroup], thin: ThinProvisioning, promises: [VolumeID: Volume] = [:]) {
         self.thin = thin
         for group in reported {
             guard let mode = Self.mode(of: group) else { continue }
             entries[group.name] = Entry(group: group, mode: mode)
         }
+        for volume in promises.values { promise(volume) }
     }
 
     var isEmpty: Bool { entries.isEmpty }
@@ -77,6 +80,17 @@ struct PMEMGroups: Sendable {
         guard let entry = entries[group], entry.isComplete else { return nil }
         let size = try spec.size.size(multipleOf: max(entry.group.extentSize, 1))
         return size <= room(in: entry, spec.parameters.provisioning) ? size : nil
+    }
+
+    mutating func promise(_ volume: Volume) {
+        release(volume.id)
+        promises[volume.id] = volume
+        entries[volume.location]?.group.take(volume.size)
+    }
+
+    mutating func release(_ id: VolumeID) {
+        guard let volume = promises.removeValue(forKey: id) else { return }
+        entries[volume.location]?.group.free += volume.size
     }
 
     /// The size that the volume would grow to.
@@ -182,7 +196,7 @@ struct PMEMGroups: Sendable {
     ) {
         guard var changed = entries[group]?.group else { return }
         body(&changed.logicalVolumes)
-        changed.free = bytes < 0 ? changed.free + bytes.magnitude : changed.free - min(bytes.magnitude, changed.free)
+        if bytes < 0 { changed.free += bytes.magnitude } else { changed.take(bytes.magnitude) }
         changed.sequenceNumber += commits
         entries[group]?.group = changed
     }
@@ -206,4 +220,8 @@ struct PMEMGroups: Sendable {
         let isName = group.name.wholeMatch(of: /ndbus[0-9]+region[0-9]+(?<mode>fsdax|sector)/)
         return isName.map { String($0.mode) } == mode.rawValue ? mode : nil
     }
+}
+
+extension VolumeGroup {
+    fileprivate mutating func take(_ bytes: UInt64) { free -= min(bytes, free) }
 }

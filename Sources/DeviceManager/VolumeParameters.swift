@@ -10,6 +10,12 @@ package enum Provisioning: String, Sendable, CaseIterable, Codable {
     case thin
 }
 
+/// When a volume gets its device: when it is made, or when it is first given to its node.
+package enum Allocation: String, Sendable, CaseIterable, Codable {
+    case create
+    case publish
+}
+
 /// The StorageClass parameters that a volume is made with, checked and with defaults applied.
 ///
 /// Unknown keys are refused by name, except those that Kubernetes adds itself
@@ -18,6 +24,7 @@ package struct VolumeParameters: Sendable, Equatable {
     /// Nil where there are no namespaces below the volumes, so that the parameter makes no sense.
     package var mode: NamespaceMode? = .fsdax
     package var provisioning = Provisioning.thick
+    package var allocation = Allocation.create
     /// Whether DeleteVolume overwrites the volume with zeroes before its space is used again.
     package var eraseAfter = true
     /// Nil where volumes are not namespaces themselves.
@@ -46,6 +53,7 @@ package struct VolumeParameters: Sendable, Equatable {
             switch key {
             case "nsmode" where mode != nil: mode = try Self.mode(value)
             case "provisioning": provisioning = try Self.provisioning(value)
+            case "allocation": allocation = try Self.allocation(value)
             case "eraseafter", "eraseAfter": eraseAfter = try Self.boolean(value, key: key)
             case let key where NamespaceParameters.keys.contains(key): try setNamespace(key, value)
             case let key where Self.isKubernetes(key): continue
@@ -56,6 +64,12 @@ package struct VolumeParameters: Sendable, Equatable {
             throw DeviceError(
                 .invalidArgument,
                 "parameters: nsmode fsdax and provisioning thin exclude each other, since thin volumes have no DAX")
+        }
+        guard allocation == .create || provisioning == .thick else {
+            throw DeviceError(
+                .invalidArgument,
+                "parameters: allocation publish and provisioning thin exclude each other, since thin volumes take nothing "
+                    + "until they are written")
         }
         try checkNamespace(parameters)
     }
@@ -72,6 +86,11 @@ package struct VolumeParameters: Sendable, Equatable {
             throw DeviceError(
                 .invalidArgument, "parameters: provisioning is \"thin\"; a namespace has all of its memory at once")
         }
+        guard allocation == .create else {
+            throw DeviceError(
+                .invalidArgument,
+                "parameters: allocation is \"publish\"; a piece of a region cannot be set aside without a namespace")
+        }
         guard mode == .fsdax || parameters["pageMap"] == nil else {
             throw DeviceError(.invalidArgument, "parameters: pageMap is for nsmode fsdax; sector has no page map")
         }
@@ -84,13 +103,14 @@ package struct VolumeParameters: Sendable, Equatable {
     package var context: [String: String] {
         var context = ["eraseafter": eraseAfter ? "true" : "false"]
         if provisioning == .thin { context["provisioning"] = provisioning.rawValue }
+        if allocation == .publish { context["allocation"] = allocation.rawValue }
         context["nsmode"] = mode?.rawValue
         return context.merging(namespace?.context ?? [:]) { $1 }
     }
 
     private func unknown(_ key: String) -> DeviceError {
         let known =
-            ["eraseafter", "provisioning"] + (mode == nil ? [] : ["nsmode"])
+            ["allocation", "eraseafter", "provisioning"] + (mode == nil ? [] : ["nsmode"])
             + (namespace == nil ? [] : NamespaceParameters.keys)
         let reason =
             switch key {
@@ -128,6 +148,14 @@ package struct VolumeParameters: Sendable, Equatable {
         return provisioning
     }
 
+    private static func allocation(_ value: String) throws(DeviceError) -> Allocation {
+        guard let allocation = Allocation(rawValue: value) else {
+            throw DeviceError(
+                .invalidArgument, "parameters: allocation is \"\(value)\"; it can be create or publish")
+        }
+        return allocation
+    }
+
     /// Go's spellings, as StorageClasses written for pmem-csi use them.
     private static func boolean(_ value: String, key: String) throws(DeviceError) -> Bool {
         switch value {
@@ -142,13 +170,14 @@ package struct VolumeParameters: Sendable, Equatable {
 /// Records written before a parameter was known have its default.
 extension VolumeParameters: Codable {
     private enum CodingKeys: CodingKey {
-        case mode, provisioning, eraseAfter, namespace
+        case mode, provisioning, allocation, eraseAfter, namespace
     }
 
     package init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         mode = try values.decodeIfPresent(NamespaceMode.self, forKey: .mode)
         provisioning = try values.decodeIfPresent(Provisioning.self, forKey: .provisioning) ?? .thick
+        allocation = try values.decodeIfPresent(Allocation.self, forKey: .allocation) ?? .create
         eraseAfter = try values.decodeIfPresent(Bool.self, forKey: .eraseAfter) ?? true
         namespace = try values.decodeIfPresent(NamespaceParameters.self, forKey: .namespace)
     }

@@ -6,6 +6,8 @@ package struct VolumeRecord: Sendable, Equatable {
     package enum Phase: String, Sendable, Codable {
         /// Never handed out: start-up removes the device and the record.
         case creating
+        /// Handed out without a device, whose room is set aside: it is made with the first publication.
+        case promised
         case ready
         /// Will be deleted: start-up goes on with it.
         case deleting

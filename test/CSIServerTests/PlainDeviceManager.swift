@@ -13,6 +13,12 @@ struct PlainDeviceManager: DeviceManager {
         try await base.capacity(for: parameters)
     }
 
+    func promise(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
+        try await base.promise(spec, at: location)
+    }
+
+    func release(_ id: VolumeID) async { await base.release(id) }
+
     func place(_ spec: VolumeSpec) async throws(DeviceError) -> String { try await base.place(spec) }
 
     func create(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {

@@ -33,6 +33,7 @@ package actor InMemoryDeviceManager: DeviceManager {
     let size: UInt64
     let location: String
     var devices: [VolumeID: Device] = [:]
+    private var promises: [VolumeID: UInt64] = [:]
     private var paths: [VolumeID: String] = [:]
     private var failures: [Point: [DeviceError]] = [:]
     private var pauses: [Point: Pause] = [:]
@@ -99,7 +100,19 @@ package actor InMemoryDeviceManager: DeviceManager {
 
     package var ids: Set<VolumeID> { Set(devices.keys) }
 
-    var free: UInt64 { devices.values.reduce(size) { $0 - min($0, $1.volume.size) } }
+    var free: UInt64 {
+        (devices.values.map(\.volume.size) + promises.values).reduce(size) { $0 - min($0, $1) }
+    }
+
+    package func promise(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
+        promises[spec.id] = nil
+        _ = try await place(spec)
+        let size = try spec.size.size(multipleOf: Self.unit)
+        promises[spec.id] = size
+        return Volume(id: spec.id, size: size, location: location)
+    }
+
+    package func release(_ id: VolumeID) { promises[id] = nil }
 
     func pass(_ point: Point) async throws(DeviceError) {
         passed[point, default: 0] += 1
@@ -133,6 +146,7 @@ extension InMemoryDeviceManager {
 
     package func create(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
         try await pass(.create)
+        promises[spec.id] = nil
         let volume = try allocate(spec, at: location)
         try await pass(.created)
         return volume

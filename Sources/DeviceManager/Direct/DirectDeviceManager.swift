@@ -42,6 +42,15 @@ package final class DirectDeviceManager: DeviceManager {
         try await inTurn { ndctl in try DirectPlan(ndctl.snapshot()).place(spec).devname }
     }
 
+    /// Only a namespace keeps a piece of a region from others, so nothing is promised; `VolumeParameters` refuses it first.
+    package func promise(_ spec: VolumeSpec, at location: String) throws(DeviceError) -> Volume {
+        throw DeviceError(
+            .invalidArgument,
+            "volume \(spec.id): parameters: allocation is \"publish\", which volumes that are namespaces do not have")
+    }
+
+    package func release(_ id: VolumeID) {}
+
     package func volume(_ id: VolumeID, location: String?) async throws(DeviceError) -> Volume? {
         // Without a record it is nobody's, and stays as it is.
         try await find(id, enabling: location != nil)?.volume(id)

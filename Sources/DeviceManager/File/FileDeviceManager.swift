@@ -80,6 +80,18 @@ package final class FileDeviceManager: DeviceManager {
 
 // Creation and removal.
 extension FileDeviceManager {
+    /// In the ledger it is a volume that is being made.
+    package func promise(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
+        let size = try spec.size.size(multipleOf: FileStore.unit)
+        let provisioning = try FileStore.provisioning(location, of: spec.id)
+        return try await blockingDevice { [ledger] in
+            try ledger.reserve(spec.id, size: size, provisioning)
+            return Volume(id: spec.id, size: size, location: location)
+        }
+    }
+
+    package func release(_ id: VolumeID) { ledger.forget(id) }
+
     package func create(_ spec: VolumeSpec, at location: String) async throws(DeviceError) -> Volume {
         let size = try spec.size.size(multipleOf: FileStore.unit)
         let provisioning = try FileStore.provisioning(location, of: spec.id)

@@ -52,7 +52,14 @@ final class FileLedger: Sendable {
     /// Takes the room for a volume that is to be made; `finish` or `forget` follows.
     func reserve(_ id: VolumeID, size: UInt64, _ provisioning: Provisioning) throws {
         try state.withLock { state in
-            try checkRoom(for: size, id, &state)
+            // What was promised to it is taken now.
+            let promised = state.entries.removeValue(forKey: id)
+            do {
+                try checkRoom(for: size, id, &state)
+            } catch {
+                state.entries[id] = promised
+                throw error
+            }
             state.entries[id] = Entry(size: size, provisioning: provisioning)
         }
     }

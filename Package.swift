@@ -138,7 +138,8 @@ let package = Package(
 
         // Tests.
         .target(
-            name: "TestSupport", dependencies: ["DeviceManager", "Host", logging],
+            name: "TestSupport",
+            dependencies: ["DeviceManager", "Host", "Registry", asn1, crypto, logging, nioCore, nioPosix, x509],
             path: "test/TestSupport", swiftSettings: settings),
         .testTarget(
             name: "PlanTests",
@@ -151,21 +152,29 @@ let package = Package(
         .testTarget(
             name: "CSIServerTests",
             dependencies: [
-                "CSIServer", "CSIProto", "DeviceManager", "Host", "Registry", "TestSupport", grpcCore, grpcPosix,
+                "CSIServer", "CSIProto", "ClusterProto", "DeviceManager", "Host", "Registry", "RegistryProto",
+                "TestSupport", grpcCore, grpcPosix,
                 lifecycle, logging, protobuf,
             ],
             path: "test/CSIServerTests", swiftSettings: settings),
         .testTarget(
             name: "RegistryTests",
             dependencies: [
-                "pmem-csi-driver", "csictl", "CSIProto", "CSIServer", "ProgressProto", "Registry",
-                "TestSupport", grpcCore, lifecycle, logging, metrics, nioCore, nioPosix, protobuf,
+                "pmem-csi-driver", "csictl", "CSIProto", "CSIServer", "ProgressProto", "Registry", "RegistryProto",
+                "TestSupport", grpcCore, grpcPosix, x509, lifecycle, logging, metrics, nioCore, nioPosix, protobuf,
             ],
             path: "test/RegistryTests", swiftSettings: settings),
         .executableTarget(
             name: "lab-guest",
             dependencies: ["CSIProto", "LVM", "Registry", argumentParser, grpcCore, logging, protobuf],
             path: "test/lab/guest", swiftSettings: settings),
+        .executableTarget(
+            name: "cluster-simulation",
+            dependencies: [
+                "CSIProto", "DeviceManager", "Registry", argumentParser, grpcCore, grpcPosix, lifecycle, logging,
+                protobuf, signals,
+            ],
+            path: "test/Simulation", exclude: ["run"], swiftSettings: settings),
         .executableTarget(
             name: "csi-conformance",
             dependencies: ["CSIProto", "Registry", argumentParser, grpcCore, grpcPosix, grpcProtobuf, protobuf],

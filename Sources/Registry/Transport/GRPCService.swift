@@ -1,6 +1,7 @@
 package import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 package import Logging
+import NIOCore
 import ServiceLifecycle
 
 /// A gRPC server as a ServiceLifecycle service; the assembly makes one per socket and the service group runs it once.
@@ -14,18 +15,21 @@ package final class GRPCService: Service {
     private let interceptors: [any ServerInterceptor]
     private let security: MutualTLS?
     private let closed: @Sendable (_ peer: String) -> Void
+    private let handshake: Duration
     private let drain: Duration
     private let logger: Logger
     private let listening = Announcement<Endpoint>()
 
     /// The default for `drain` stays below the 30 s that Kubernetes leaves between SIGTERM and SIGKILL.
-    /// `closed` hears of connections that ended, by the name that calls on them had as `remotePeer`; with TLS only.
+    /// With TLS, `closed` hears of connections that ended, by the name that calls on them had as `remotePeer`, and
+    /// `handshake` bounds how long strangers may take.
     package init(
         endpoint: Endpoint,
         services: [any RegistrableRPCService],
         interceptors: [any ServerInterceptor] = [],
         security: MutualTLS? = nil,
         closed: @escaping @Sendable (_ peer: String) -> Void = { _ in },
+        handshake: Duration = .seconds(10),
         drain: Duration = .seconds(25),
         logger: Logger
     ) {
@@ -34,6 +38,7 @@ package final class GRPCService: Service {
         self.interceptors = interceptors
         self.security = security
         self.closed = closed
+        self.handshake = handshake
         self.drain = drain
         self.logger = logger
     }
@@ -69,7 +74,8 @@ package final class GRPCService: Service {
     private func transportConfiguration() -> HTTP2ServerTransport.Posix.Config {
         .defaults { configuration in
             guard security != nil else { return }
-            let guardian = ConnectionGuard(logger: logger, closed: closed)
+            let guardian = ConnectionGuard(
+                handshake: .nanoseconds(Int64(handshake / .nanoseconds(1))), logger: logger, closed: closed)
             configuration.channelDebuggingCallbacks.onAcceptTCPConnection = { guardian.watch($0) }
             configuration.connection.keepalive.time = .seconds(30)
             configuration.connection.keepalive.timeout = .seconds(15)

@@ -16,6 +16,10 @@ struct Conformance: AsyncParsableCommand {
 struct Place: ParsableArguments {
     @Option(name: .customLong("endpoint", withSingleDash: true), help: "The driver's endpoint: unix:///path.")
     var endpoint: String
+    @Option(
+        name: .customLong("nodeEndpoint", withSingleDash: true),
+        help: "Where the node calls go, if another process than the controller answers them.")
+    var nodeEndpoint: String?
     @Option(name: .customLong("work", withSingleDash: true), help: "A directory of this program's own, for mounts.")
     var work = "/tmp/csi-conformance"
     @Option(name: .customLong("log", withSingleDash: true), help: "The driver's log, to be searched for secrets.")
@@ -42,12 +46,18 @@ struct Place: ParsableArguments {
             work: String(cString: path))
     }
 
-    /// One connection for the whole run.
+    /// One connection to each endpoint for the whole run.
     func withDriver(run: String? = nil, _ body: (Driver) async throws -> Void) async throws {
         let settings = try settings()
-        try await withClient(to: try Endpoint(endpoint)) { client in
-            let run = run ?? String(UInt32.random(in: .min ... .max), radix: 16)
-            try await body(try await Driver(client: client, settings: settings, run: run))
+        let run = run ?? String(UInt32.random(in: .min ... .max), radix: 16)
+        try await withClient(to: try Endpoint(endpoint)) { first in
+            guard let nodeEndpoint else {
+                return try await body(try await Driver(client: Clients(first: first), settings: settings, run: run))
+            }
+            try await withClient(to: try Endpoint(nodeEndpoint)) { node in
+                let clients = Clients(first: first, node: node)
+                try await body(try await Driver(client: clients, settings: settings, run: run))
+            }
         }
     }
 

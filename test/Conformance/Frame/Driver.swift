@@ -22,12 +22,10 @@ struct Settings: Sendable {
 /// Made once per run, shared by all checks; every call goes through `send`, which holds each answer against the rules
 /// that bind all answers.
 final class Driver: Sendable {
-    typealias Client = GRPCClient<HTTP2ClientTransport.Posix>
-
     /// Stands in every secret that is sent, and must never come back.
     static let marker = "sEcReT-vAlUe-tHaT-mUsT-nEvEr-ShOw"
 
-    let client: Client
+    let client: Clients
     let settings: Settings
     let facts: Facts
     let ledger = Ledger()
@@ -37,7 +35,7 @@ final class Driver: Sendable {
     private let run: String
 
     /// `run` makes the names of one run different from another's.
-    init(client: Client, settings: Settings, run: String) async throws {
+    init(client: Clients, settings: Settings, run: String) async throws {
         self.run = run
         self.client = client
         self.settings = settings
@@ -117,15 +115,25 @@ final class Driver: Sendable {
     }
 }
 
-extension GRPCClient {
+/// Connections to the driver: one, or a second one for the node calls where another process answers those.
+struct Clients: Sendable {
+    typealias Client = GRPCClient<HTTP2ClientTransport.Posix>
+
     /// No call of a driver takes this long; whoever waits longer waits for a hang.
-    static var patience: Duration { .seconds(60) }
+    static let patience = Duration.seconds(60)
+
+    let first: Client
+    var node: Client?
+
+    func client(for method: MethodDescriptor) -> Client {
+        method.service == Csi_V1_Node.descriptor ? node ?? first : first
+    }
 
     @discardableResult
     func send<Request: Call>(_ request: Request) async throws -> Request.Answer {
         var options = CallOptions.defaults
         options.timeout = Self.patience
-        return try await unary(
+        return try await client(for: Request.method).unary(
             request: ClientRequest(message: request), descriptor: Request.method,
             serializer: ProtobufSerializer<Request>(), deserializer: ProtobufDeserializer<Request.Answer>(),
             options: options

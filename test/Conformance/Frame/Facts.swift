@@ -51,7 +51,7 @@ struct Facts: Sendable {
     let node: Csi_V1_NodeGetInfoResponse
     let offered: Set<Feature>
 
-    init(of client: GRPCClient<HTTP2ClientTransport.Posix>) async throws {
+    init(of client: Clients) async throws {
         plugin = try await client.send(Csi_V1_GetPluginInfoRequest())
         var offered: Set<Feature> = []
         for capability in try await client.send(Csi_V1_GetPluginCapabilitiesRequest()).capabilities {

@@ -91,7 +91,7 @@ struct Fuzzer {
             // A server may answer INTERNAL to bytes that are no message at all.
             if !Rules.codes.contains(code), isMessage || code != .internalError { problem = "a code nobody expects" }
         }
-        if end.duration >= Driver.Client.patience { problem = "no answer within \(Driver.Client.patience)" }
+        if end.duration >= Clients.patience { problem = "no answer within \(Clients.patience)" }
         guard let problem else { return }
         note("\(problem): \(name(end.outcome)) \"\(end.message.prefix(300))\" to \(show(bytes, type))")
     }

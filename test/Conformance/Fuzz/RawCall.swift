@@ -21,10 +21,10 @@ extension Driver {
     /// Sends bytes as the request of a method; the ledger is told what they mean.
     func send<Request: Call>(_ bytes: [UInt8], as type: Request.Type) async -> RawEnd {
         var options = CallOptions.defaults
-        options.timeout = Client.patience
+        options.timeout = Clients.patience
         let start = ContinuousClock.now
         do {
-            let answer = try await client.unary(
+            let answer = try await client.client(for: Request.method).unary(
                 request: ClientRequest(message: bytes), descriptor: Request.method, serializer: RawSerializer(),
                 deserializer: ProtobufDeserializer<Request.Answer>(), options: options
             ) { try $0.message }

@@ -6,7 +6,7 @@ SHELL := /bin/bash -o pipefail
 .PHONY: packages lab-packages demo-programs debug
 
 PROGRAMS := pmem-ns-init pmem-vgm pmem-csi-driver
-DEBUG_PROGRAMS := $(PROGRAMS) csictl csi-conformance lab-guest
+DEBUG_PROGRAMS := $(PROGRAMS) csictl csi-conformance lab-guest cluster-simulation
 SWIFT_FILES := $(shell find Package.swift Sources test util -name '*.swift' -not -path '*/Proto/*')
 PROTOS := Sources/CSIServer/Proto Sources/CSIServer/Progress/Proto Sources/CSIServer/Cluster/Proto Sources/Registry/Proto
 GENERATED ?= .
@@ -50,7 +50,7 @@ test: lab-packages debug
 	test/lab/run lvm --quick
 	test/lab/conformance quick
 
-## test-full: SUITE=lvm|direct|compare|conformance|fuzz|thread|address: all of it, as long as it takes (test/full)
+## test-full: SUITE=lvm|direct|cluster|simulation|compare|conformance|fuzz|thread|address: all of it, as long as it takes (test/full)
 test-full: lab-packages debug
 	test/full $(SUITE)
 

@@ -54,7 +54,7 @@ test: lab-packages debug
 test-full: lab-packages debug
 	test/full $(SUITE)
 
-## lab: SUITE=lvm|direct: the lab's whole suite for volumes on LVM or as namespaces, in guests
+## lab: SUITE=lvm|direct|cluster: the lab's whole suite: volumes on LVM or as namespaces, in guests; several machines
 lab: lab-packages debug
 	test/lab/run $(SUITE)
 

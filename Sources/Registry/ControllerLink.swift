@@ -13,6 +13,12 @@ struct ControllerLink {
         case lost, refresh, changed
     }
 
+    /// How a connection ended: by itself, or because it is not worth its memory at the controller.
+    private enum End {
+        case lost
+        case closed(_ version: String)
+    }
+
     /// Changes come in bunches, and the controller that caused one knows it already.
     private static let settling = Duration.milliseconds(300)
 
@@ -25,33 +31,48 @@ struct ControllerLink {
         self.address = address
     }
 
+    private var isLarge: Bool { spread.count > node.timing.connectedNodes }
+
     private var metadata: Logger.Metadata { ["controller": "\(address)"] }
 
     func run() async {
         var complaint = ""
+        var isRegistered = false
         while !Task.isCancelled {
             do {
-                try await stayRegistered { complaint = "" }
-                complaint = ""
+                let end = try await stayRegistered {
+                    complaint = ""
+                    if !isRegistered { node.logger.info("registered with the controller", metadata: metadata) }
+                    isRegistered = true
+                }
+                if case .closed(let version) = end {
+                    await waitToRenew(version)
+                    continue
+                }
                 node.logger.notice("lost the connection to the controller", metadata: metadata)
             } catch {
                 if Task.isCancelled { break }
-                let text = RPCError(anyError: error).message + ((error as? RPCError)?.cause.map { ": \($0)" } ?? "")
-                if text != complaint {
-                    node.logger.warning(
-                        "not registered with the controller", metadata: metadata.merging(["error": "\(text)"]) { $1 })
-                }
-                complaint = text
+                complain(error, &complaint)
             }
+            isRegistered = false
             try? await Task.sleep(for: spread.pause())
         }
         await unregister()
     }
 
-    /// Returns when the connection was lost; throws when the controller refuses or cannot be reached.
-    private func stayRegistered(_ succeeded: () -> Void) async throws {
+    private func complain(_ error: any Error, _ complaint: inout String) {
+        let text = RPCError(anyError: error).message + ((error as? RPCError)?.cause.map { ": \($0)" } ?? "")
+        if text != complaint {
+            node.logger.warning(
+                "not registered with the controller", metadata: metadata.merging(["error": "\(text)"]) { $1 })
+        }
+        complaint = text
+    }
+
+    /// Returns when the connection was lost, or is better closed; throws when the controller refuses or is not there.
+    private func stayRegistered(_ succeeded: () -> Void) async throws -> End {
         let (events, happen) = AsyncStream<Event>.makeStream()
-        try await withClient(
+        return try await withClient(
             to: address, security: node.security,
             configure: { configuration in
                 configuration.connection.keepalive = .init(
@@ -64,19 +85,42 @@ struct ControllerLink {
                 }
             }
         ) { client in
-            try await register(client)
+            let told = try await register(client)
             succeeded()
-            node.logger.info("registered with the controller", metadata: metadata)
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { await tick(happen) }
-                group.addTask { for await _ in node.volumes.changes() { happen.yield(.changed) } }
-                group.addTask { await follow(events, client) }
+            if told.isClosing { return .closed(told.version) }
+            return await withTaskGroup(of: End?.self) { group in
+                group.addTask {
+                    await tick(happen)
+                    return nil
+                }
+                group.addTask {
+                    for await _ in node.volumes.changes() { happen.yield(.changed) }
+                    return nil
+                }
+                // What changed before anybody listened.
+                happen.yield(.changed)
+                group.addTask { await follow(events, client, told.version) }
                 // The first to end is the last: the connection is lost, or the task cancelled.
-                await group.next()
+                let end = await group.next()
                 group.cancelAll()
+                return (end ?? nil) ?? .lost
             }
-            client.beginGracefulShutdown()
         }
+    }
+
+    /// Without a connection, until the next registration is due or the volumes change.
+    private func waitToRenew(_ version: String) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await Task.sleep(for: node.timing.refresh * Double.random(in: 0.8...1.2)) }
+            group.addTask {
+                let changes = node.volumes.changes()
+                guard node.volumes.version == version else { return }
+                for await _ in changes { return }
+            }
+            await group.next()
+            group.cancelAll()
+        }
+        try? await Task.sleep(for: Self.settling)
     }
 
     private func tick(_ happen: AsyncStream<Event>.Continuation) async {
@@ -85,37 +129,55 @@ struct ControllerLink {
         }
     }
 
-    private func follow(_ events: AsyncStream<Event>, _ client: GRPCClient<HTTP2ClientTransport.Posix>) async {
-        var told = node.volumes.version
+    private func follow(
+        _ events: AsyncStream<Event>, _ client: GRPCClient<HTTP2ClientTransport.Posix>, _ version: String
+    ) async -> End {
+        var told = version
         for await event in events {
-            if event == .lost || Task.isCancelled { return }
+            if event == .lost || Task.isCancelled { return .lost }
             if event == .changed {
-                guard (try? await Task.sleep(for: Self.settling)) != nil else { return }
                 guard node.volumes.version != told else { continue }
+                guard (try? await Task.sleep(for: Self.settling)) != nil else { return .lost }
             }
             do {
-                told = try await register(client)
+                let answer = try await register(client)
+                told = answer.version
+                if answer.isClosing { return .closed(told) }
             } catch {
                 node.logger.notice(
                     "the registration was not renewed",
                     metadata: metadata.merging(["error": "\(RPCError(anyError: error).message)"]) { $1 })
-                return
+                return .lost
             }
         }
+        return .lost
     }
 
-    /// Returns the version that the controller has now.
-    @discardableResult
-    private func register(_ client: GRPCClient<HTTP2ClientTransport.Posix>) async throws -> String {
+    /// Returns the version that the controller has now, and whether the connection should be closed: where there are
+    /// many nodes. The controller knows that then, and does not take its end for the node's.
+    private func register(
+        _ client: GRPCClient<HTTP2ClientTransport.Posix>
+    ) async throws -> (version: String, isClosing: Bool) {
+        let wasLarge = isLarge
+        let version = try await register(client, isClosing: wasLarge)
+        guard isLarge, !wasLarge else { return (version, wasLarge) }
+        return (try await register(client, isClosing: true), true)
+    }
+
+    private func register(
+        _ client: GRPCClient<HTTP2ClientTransport.Posix>, isClosing: Bool
+    ) async throws -> String {
         let version = node.volumes.version
         let announced = try await node.announced()
         var options = CallOptions.defaults
         options.timeout = node.timing.timeout
+        var metadata: Metadata = [RegistryService.versionKey: "\(version)"]
+        if isClosing { metadata.addString("true", forKey: RegistryService.closingKey) }
         let request = ClientRequest(
             message: Registry_V0_RegisterControllerRequest.with {
                 $0.nodeID = node.nodeID
                 $0.endpoint = "\(announced)"
-            }, metadata: [RegistryService.versionKey: "\(version)"])
+            }, metadata: metadata)
         try await Registry_V0_Registry.Client(wrapping: client).registerController(request: request, options: options) {
             response in
             _ = try response.message
@@ -155,6 +217,8 @@ private final class Spread: Sendable {
         guard let text, let count = Int(text), count > 0 else { return }
         nodes.withLock { $0 = count }
     }
+
+    var count: Int { nodes.withLock { $0 } }
 
     func pause() -> Duration {
         let seconds = min(60, max(2, Double(nodes.withLock { $0 }) * 0.012))

@@ -11,8 +11,8 @@ package final class NodeRegistry: Sendable {
         package var lastSeen: ContinuousClock.Instant
         /// What stands for the state of the node's volumes: it changes when they do. Empty when the node does not say.
         package let version: String
-        /// The connection that the registration came on, which the node keeps open.
-        let peer: String
+        /// The connection that the registration came on, if the node keeps it open.
+        let peer: String?
     }
 
     /// A node that was silent for longer is away: it should have repeated its registration several times.

@@ -13,6 +13,9 @@ package struct RegistryService: Registry_V0_Registry.ServiceProtocol {
     /// In the request: the version of the node's volumes.
     static let versionKey = "pmem-csi-volumes-version"
 
+    /// In the request: the node closes the connection after this call, which says nothing about the node.
+    static let closingKey = "pmem-csi-closing"
+
     /// Reads a node's volumes; throws what makes the registration fail.
     package typealias Reader = @Sendable (_ node: NodeRegistry.Node, _ known: NodeRegistry.Node?) async throws -> Void
 
@@ -32,9 +35,11 @@ package struct RegistryService: Registry_V0_Registry.ServiceProtocol {
         request: ServerRequest<Registry_V0_RegisterControllerRequest>, context: ServerContext
     ) async throws -> ServerResponse<Registry_V0_RegisterControllerReply> {
         let version = request.metadata[stringValues: Self.versionKey].first { _ in true } ?? ""
+        let isClosing = request.metadata[stringValues: Self.closingKey].contains { _ in true }
         let node = NodeRegistry.Node(
             id: try Self.nodeID(request.message.nodeID), endpoint: try Self.endpoint(request.message.endpoint, context),
-            isRegistered: true, lastSeen: .now, version: version, peer: context.remotePeer)
+            isRegistered: true, lastSeen: .now, version: version,
+            peer: isClosing ? nil : context.remotePeer)
         let known = registry.node(node.id)
         let isSame = known?.isRegistered == true && known?.endpoint == node.endpoint && known?.version == version
         if !isSame || version.isEmpty {

@@ -106,6 +106,7 @@ extension Cluster {
     func withNode<R: Sendable>(
         _ name: String, _ manager: InMemoryDeviceManager = InMemoryDeviceManager(),
         controllers: [Registry.Endpoint], via proxy: CuttableProxy? = nil, real: Announcement<Registry.Endpoint>? = nil,
+        timing: Registration.Timing = Registration.Timing(),
         _ body: (LocalPool) async throws -> R
     ) async throws -> R {
         let pool = LocalPool(
@@ -124,7 +125,7 @@ extension Cluster {
                 real?.announce(.success(own))
                 return if let proxy { try await proxy.start() } else { own }
             }, controllers: controllers, security: try security("pmem-node-controller", to: .registry), volumes: pool,
-            logger: logger)
+            timing: timing, logger: logger)
         return try await running([service, registration]) { try await body(pool) }
     }
 

@@ -199,6 +199,36 @@ struct ClusterFailureTests {
         }
     }
 
+    @Test("many nodes keep no connection, and are registered all the same")
+    func withoutConnection() async throws {
+        var timing = Registration.Timing()
+        timing.connectedNodes = 0
+        timing.refresh = .seconds(1)
+        try await withCluster { cluster in
+            let first = try await cluster.withController("one") { controller in
+                _ = try await controller.ids()
+                return controller.endpoint
+            }
+            try await cluster.withNode("n1", controllers: [first], timing: timing) { pool in
+                let id = try await cluster.withController("two", at: first) { controller in
+                    try await controller.wait(for: "n1")
+                    let known = try #require(controller.registry.node("n1"))
+                    try await until { controller.registry.node("n1")?.lastSeen != known.lastSeen }
+                    #expect(controller.registry.registeredCount == 1)
+                    // A change that this controller did not make is told without waiting for anything.
+                    let id = try await controller.create(.volume("a")).volumeID
+                    try await pool.delete(try #require(VolumeID(id)))
+                    try await until { try await controller.ids().isEmpty }
+                    return try await controller.create(.volume("a")).volumeID
+                }
+                try await cluster.withController("three", at: first) { controller in
+                    try await controller.wait(for: "n1")
+                    #expect(try await controller.ids() == [id])
+                }
+            }
+        }
+    }
+
     @Test("a node that does not answer delays nobody else")
     func slow() async throws {
         try await withCluster { cluster in

@@ -56,6 +56,7 @@ extension RegistryError: RPCErrorConvertible {
     package var rpcErrorCode: RPCError.Code {
         switch code {
         case .invalidArgument: .invalidArgument
+        case .unavailable: .unavailable
         case .unauthenticated: .unauthenticated
         case .permissionDenied: .permissionDenied
         }

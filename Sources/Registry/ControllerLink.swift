@@ -215,7 +215,8 @@ private final class Spread: Sendable {
 
     func learn(_ text: String?) {
         guard let text, let count = Int(text), count > 0 else { return }
-        nodes.withLock { $0 = count }
+        // A controller that was just started counts few yet.
+        nodes.withLock { $0 = max(count, $0 * 9 / 10) }
     }
 
     var count: Int { nodes.withLock { $0 } }

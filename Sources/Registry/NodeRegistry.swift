@@ -18,7 +18,13 @@ package final class NodeRegistry: Sendable {
     /// A node that was silent for longer is away: it should have repeated its registration several times.
     package static let patience = Duration.seconds(200)
 
+    /// A registration that is under way: whoever leaves or loses the connection meanwhile is not there at its end.
+    struct Ticket: Sendable {
+        fileprivate let number: UInt64
+    }
+
     private let nodes = Mutex<[String: Node]>([:])
+    private let pending = Mutex<(next: UInt64, all: [UInt64: (id: String, peer: String)])>((0, [:]))
 
     package init() {}
 
@@ -35,13 +41,33 @@ package final class NodeRegistry: Sendable {
         nodes.withLock { $0[id] }.map(Self.judged)
     }
 
-    func add(_ node: Node) {
-        nodes.withLock { $0[node.id] = node }
+    func begin(_ id: String, peer: String) -> Ticket {
+        pending.withLock { pending in
+            defer { pending.next += 1 }
+            pending.all[pending.next] = (id, peer)
+            return Ticket(number: pending.next)
+        }
+    }
+
+    func end(_ ticket: Ticket) { pending.withLock { _ = $0.all.removeValue(forKey: ticket.number) } }
+
+    /// Whether the node was still there.
+    func add(_ node: Node, _ ticket: Ticket) -> Bool {
+        pending.withLock { pending in
+            guard pending.all.removeValue(forKey: ticket.number) != nil else { return false }
+            nodes.withLock { $0[node.id] = node }
+            return true
+        }
+    }
+
+    private func cancel(_ isAffected: ((id: String, peer: String)) -> Bool) {
+        pending.withLock { pending in pending.all = pending.all.filter { !isAffected($0.value) } }
     }
 
     /// Whether the node was there.
     func leave(_ id: String) -> Bool {
-        nodes.withLock { nodes in
+        cancel { $0.id == id }
+        return nodes.withLock { nodes in
             defer { nodes[id]?.isRegistered = false }
             return nodes[id]?.isRegistered ?? false
         }
@@ -53,7 +79,8 @@ package final class NodeRegistry: Sendable {
 
     /// The node that kept this connection open, if there is one, is away now.
     package func connectionClosed(_ peer: String) -> String? {
-        nodes.withLock { nodes in
+        cancel { $0.peer == peer }
+        return nodes.withLock { nodes in
             guard let id = nodes.first(where: { $0.value.peer == peer && $0.value.isRegistered })?.key else {
                 return nil
             }

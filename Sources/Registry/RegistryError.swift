@@ -3,6 +3,8 @@
 package struct RegistryError: Error, Sendable, CustomStringConvertible {
     package enum Code: Sendable, CaseIterable {
         case invalidArgument
+        /// The caller went away meanwhile.
+        case unavailable
         /// No certificate was verified on this connection.
         case unauthenticated
         /// The certificate is somebody else's.

@@ -40,12 +40,16 @@ package struct RegistryService: Registry_V0_Registry.ServiceProtocol {
             id: try Self.nodeID(request.message.nodeID), endpoint: try Self.endpoint(request.message.endpoint, context),
             isRegistered: true, lastSeen: .now, version: version,
             peer: isClosing ? nil : context.remotePeer)
+        let ticket = registry.begin(node.id, peer: context.remotePeer)
+        defer { registry.end(ticket) }
         let known = registry.node(node.id)
         let isSame = known?.isRegistered == true && known?.endpoint == node.endpoint && known?.version == version
         if !isSame || version.isEmpty {
             try await line.run { try await read(node, known) }
         }
-        registry.add(node)
+        guard registry.add(node, ticket) else {
+            throw RegistryError(.unavailable, "node \(node.id) left while it was being registered")
+        }
         if known?.isRegistered != true || known?.endpoint != node.endpoint {
             logger.info("node registered", metadata: ["node": "\(node.id)", "endpoint": "\(node.endpoint)"])
         }

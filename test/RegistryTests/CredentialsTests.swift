@@ -78,7 +78,7 @@ struct CredentialsTests {
         let over = Counter()
         let log = LogRecorder()
         try await withServer(server, peer: .registry, logger: log.logger(.info)) { endpoint in
-            let security = MutualTLS(credentials: client, peer: .nodeController, logger: quiet)
+            let security = MutualTLS(credentials: client, peer: .nodeController, logger: log.logger(.info))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for calls in callers {
                     group.addTask {
@@ -119,7 +119,7 @@ struct CredentialsTests {
                 try await turn()
                 over.add()
                 while let result = await group.nextResult() {
-                    if case .failure(let error) = result { Issue.record(error, "\(log.lines)") }
+                    if case .failure(let error) = result { Issue.record("\(error): \(log.lines)") }
                 }
             }
             #expect(log.lines.isEmpty, "\(log.lines)")

@@ -67,13 +67,14 @@ struct CredentialsTests {
     @Test("certificates and authority are replaced under load, and no call fails")
     func rotation() async throws {
         let second = try TestAuthority("second")
-        let both = { [authority] in try authority.read() + second.read() }
+        let both = { [authority] in try authority.read() + "\n" + second.read() }
         let (node, registry) = (
             try authority.files("pmem-node-controller", file: "node"),
             try authority.files("pmem-registry", file: "registry")
         )
-        let server = try Credentials(node, logger: quiet)
-        let client = try Credentials(registry, logger: quiet)
+        let files = LogRecorder()
+        let server = try Credentials(node, logger: files.logger(.warning))
+        let client = try Credentials(registry, logger: files.logger(.warning))
         let callers = (0..<4).map { _ in Counter() }
         let over = Counter()
         let log = LogRecorder()
@@ -123,6 +124,7 @@ struct CredentialsTests {
                 }
             }
             #expect(log.lines.isEmpty, "\(log.lines)")
+            #expect(files.lines.isEmpty, "\(files.lines)")
             // Nobody of the old authority gets in any more.
             let stranger = try TestAuthority()
             let old = try stranger.files("pmem-registry")

@@ -4,7 +4,7 @@ import Synchronization
 /// The volumes and snapshots of all nodes that ever registered, as the nodes told, and how much room each has.
 ///
 /// Memory only, owned by `ClusterPool`. What a call of this controller changed is entered at once; a list that was read
-/// meanwhile is then out of date, which its `Stamp` shows.
+/// meanwhile is out of date for those volumes, which its `Stamp` shows.
 final class ClusterIndex: Sendable {
     /// Taken before a node's volumes are read; they may be entered while it holds.
     struct Stamp: Sendable {
@@ -16,8 +16,10 @@ final class ClusterIndex: Sendable {
         let hash: String
         var ids: Set<VolumeID> = []
         var capacity = Capacity()
-        /// Begun and ended changes by calls of this controller.
+        /// Changes by calls of this controller, and which of them each volume had last; as long as a list that is being
+        /// read may be older.
         var changes: UInt64 = 0
+        var touched: [VolumeID: UInt64] = [:]
     }
 
     fileprivate struct State {
@@ -107,36 +109,28 @@ extension ClusterIndex {
         Stamp(node: node, changes: state.withLock { $0.nodes[node]?.changes ?? 0 })
     }
 
-    /// Around each call to a node that may change its volumes.
-    func changing<R>(
-        _ node: String, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
-    ) async throws -> R {
-        state.withLock { $0.nodes[node]?.changes += 1 }
-        defer { state.withLock { $0.nodes[node]?.changes += 1 } }
-        return try await body()
-    }
-
-    /// What the node has, in place of what was known; false if the list may be out of date, in which case it is not
-    /// entered unless `always`.
-    func replace(_ stamp: Stamp, with volumes: [IndexedVolume], capacity: Capacity, always: Bool) -> Bool {
+    /// What the node has, in place of what was known, but for what changed since the stamp was taken.
+    func replace(_ stamp: Stamp, with volumes: [IndexedVolume], capacity: Capacity) {
         let hash = VolumeID.nodeHash(stamp.node)
-        return state.withLock { state in
+        state.withLock { state in
             var node = state.nodes[stamp.node] ?? Node(hash: hash)
-            guard always || node.changes == stamp.changes else { return false }
-            let ids = Set(volumes.map(\.id))
+            node.touched = node.touched.filter { $0.value > stamp.changes }
+            let listed = volumes.filter { node.touched[$0.id] == nil }
+            let kept = node.ids.filter { node.touched[$0] != nil }
+            let ids = kept.union(listed.map(\.id))
             for id in node.ids.subtracting(ids) { state.drop(id) }
             node.ids = ids
             node.capacity = capacity
             state.nodes[stamp.node] = node
             state.nodesByHash[hash] = stamp.node
-            for volume in volumes { state.enter(volume) }
-            return true
+            for volume in listed { state.enter(volume) }
         }
     }
 
     func put(_ volume: IndexedVolume) {
         state.withLock { state in
             state.nodes[volume.node]?.ids.insert(volume.id)
+            state.touch(volume.id, on: volume.node)
             state.enter(volume)
         }
     }
@@ -145,13 +139,18 @@ extension ClusterIndex {
         state.withLock { state in
             guard var entry = state.entries[id] else { return }
             change(&entry)
+            state.touch(id, on: entry.node)
             state.entries[id] = entry
         }
     }
 
     func remove(_ id: VolumeID) {
         state.withLock { state in
-            if let node = state.entries[id]?.node { state.nodes[node]?.ids.remove(id) }
+            // Also where it is not known yet: a list may be on its way that has it.
+            if let node = state.entries[id]?.node ?? id.nodeHash.flatMap({ state.nodesByHash[$0] }) {
+                state.nodes[node]?.ids.remove(id)
+                state.touch(id, on: node)
+            }
             state.drop(id)
         }
     }
@@ -168,6 +167,13 @@ extension ClusterIndex {
 }
 
 extension ClusterIndex.State {
+    fileprivate mutating func touch(_ id: VolumeID, on node: String) {
+        guard var entry = nodes.removeValue(forKey: node) else { return }
+        entry.changes += 1
+        entry.touched[id] = entry.changes
+        nodes[node] = entry
+    }
+
     fileprivate mutating func enter(_ volume: IndexedVolume) {
         if entries.updateValue(volume, forKey: volume.id) == nil {
             if isSorted, order.last ?? volume.id <= volume.id { order.append(volume.id) } else { isSorted = false }

@@ -66,18 +66,16 @@ extension ClusterPool {
     }
 
     private func passOn(_ request: CreateRequest, to node: NodeRegistry.Node) async throws -> VolumeRecord {
-        try await index.changing(node.id) {
-            let answer = try await nodes.call(node) { client, options in
-                try await client.createVolume(request.message, options: options)
-            }
-            guard var volume = IndexedVolume(answer.volume, node: node.id, defaults: defaultParameters) else {
-                throw NodeError(
-                    .open(isLate: false), "node \(node.id) answered with the id \"\(answer.volume.volumeID)\"")
-            }
-            volume.isPublished = index.entry(volume.id)?.isPublished ?? false
-            index.put(volume)
-            return volume.record
+        let answer = try await nodes.call(node) { client, options in
+            try await client.createVolume(request.message, options: options)
         }
+        guard var volume = IndexedVolume(answer.volume, node: node.id, defaults: defaultParameters) else {
+            throw NodeError(
+                .open(isLate: false), "node \(node.id) answered with the id \"\(answer.volume.volumeID)\"")
+        }
+        volume.isPublished = index.entry(volume.id)?.isPublished ?? false
+        index.put(volume)
+        return volume.record
     }
 
     private func nobody(_ request: CreateRequest, _ refusals: [NodeError]) -> any Error {

@@ -22,15 +22,13 @@ extension ClusterPool {
             $0.name = request.name
             $0.sourceVolumeID = request.volume
         }
-        return try await index.changing(node.id) {
-            let answer = try await nodes.call(node) { try await $0.createSnapshot(message, options: $1) }
-            guard let snapshot = IndexedVolume(answer.snapshot, node: node.id, defaults: defaultParameters) else {
-                throw NodeError(
-                    .open(isLate: false), "node \(node.id) answered with the id \"\(answer.snapshot.snapshotID)\"")
-            }
-            index.put(snapshot)
-            return snapshot.record
+        let answer = try await nodes.call(node) { try await $0.createSnapshot(message, options: $1) }
+        guard let snapshot = IndexedVolume(answer.snapshot, node: node.id, defaults: defaultParameters) else {
+            throw NodeError(
+                .open(isLate: false), "node \(node.id) answered with the id \"\(answer.snapshot.snapshotID)\"")
         }
+        index.put(snapshot)
+        return snapshot.record
     }
 
     package func deleteSnapshot(_ id: VolumeID) async throws {

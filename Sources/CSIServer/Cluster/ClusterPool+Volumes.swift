@@ -103,11 +103,8 @@ extension ClusterPool {
             $0.capacityRange.requiredBytes = Int64(clamping: size.required)
             $0.capacityRange.limitBytes = size.limit.map { Int64(clamping: $0) } ?? 0
         }
-        let answer = try await index.changing(node.id) {
-            let answer = try await nodes.call(node) { try await $0.controllerExpandVolume(request, options: $1) }
-            index.update(id) { $0.size = UInt64(clamping: answer.capacityBytes) }
-            return answer
-        }
+        let answer = try await nodes.call(node) { try await $0.controllerExpandVolume(request, options: $1) }
+        index.update(id) { $0.size = UInt64(clamping: answer.capacityBytes) }
         let volume = Volume(id: id, size: UInt64(clamping: answer.capacityBytes), location: node.id)
         var record = VolumeRecord(adopting: volume, name: "", parameters: defaultParameters)
         if !answer.nodeExpansionRequired { record.format = .block }
@@ -131,10 +128,8 @@ extension ClusterPool {
         _ id: VolumeID, on node: NodeRegistry.Node, _ call: (NodeCaller.Client, CallOptions) async throws -> Void,
         apply: () -> Void
     ) async throws {
-        try await index.changing(node.id) {
-            try await nodes.call(node, call)
-            apply()
-        }
+        try await nodes.call(node, call)
+        apply()
     }
 
     func notFound(_ id: VolumeID) -> RequestError { RequestError(.notFound, "volume \(id) does not exist") }

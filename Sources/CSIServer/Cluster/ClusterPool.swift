@@ -97,13 +97,11 @@ extension ClusterPool {
             throw RequestError(
                 .alreadyExists, "node \(node.id) has the same hash as \(twin), which ids depend on; rename one of them")
         }
-        for attempt in 1...5 {
-            let stamp = index.stamp(node.id)
-            let (volumes, capacity) = try await nodes.call(node, timeout: .seconds(30)) { client, options in
-                (try await contents(of: node.id, client, options), try await room(client, options))
-            }
-            guard !index.replace(stamp, with: volumes, capacity: capacity, always: attempt == 5) else { break }
+        let stamp = index.stamp(node.id)
+        let (volumes, capacity) = try await nodes.call(node, timeout: .seconds(30)) { client, options in
+            (try await contents(of: node.id, client, options), try await room(client, options))
         }
+        index.replace(stamp, with: volumes, capacity: capacity)
         // Whoever comes back was not gone for good.
         if state.isForgotten(VolumeID.nodeHash(node.id)) {
             state.remember(node.id)

@@ -10,7 +10,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("A cluster in which something fails", .timeLimit(.minutes(1)))
+@Suite("A cluster in which something fails", .timeLimit(.minutes(5)))
 struct ClusterFailureTests {
     @Test("a reply that is lost makes no second volume, although another node would have room")
     func lostReply() async throws {

@@ -9,7 +9,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("A controller and its nodes", .timeLimit(.minutes(1)))
+@Suite("A controller and its nodes", .timeLimit(.minutes(5)))
 struct ClusterTests {
     /// Three nodes: the second has eight times the room.
     private func withThree(_ body: (TestController) async throws -> Void) async throws {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import CSIServer
 
-@Suite("allocation: publish", .timeLimit(.minutes(1)))
+@Suite("allocation: publish", .timeLimit(.minutes(5)))
 struct LateAllocationTests {
     private func late(_ name: String, size: Int64 = 8 * mib) -> Csi_V1_CreateVolumeRequest {
         .volume(name, size: size).with { $0.parameters["allocation"] = "publish" }

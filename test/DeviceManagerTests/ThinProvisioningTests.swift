@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test("own changes to thin volumes leave the group's free space as it is")
-    func changes() {
+    func changes() throws {
         var groups = groups([pool])
         let volume = Volume(id: Self.ids[0], size: 60 * Self.mib, location: Self.name)
         #expect(groups.groupsWithEmptyPool == [Self.name])
@@ -97,7 +97,8 @@ import Testing
         #expect(groups.capacity(for: parameters()).available == 200 * Self.mib)
         #expect(groups.capacity(for: parameters(.thick)).available == 400 * Self.mib)
         // lvcreate and lvremove of a thin volume commit twice, lvextend once.
-        #expect(groups.entries[Self.name]?.group.sequenceNumber == 1 + 2 + 1 + 2)
+        let entry = try #require(groups.entries[Self.name])
+        #expect(entry.group.sequenceNumber == 1 + 2 + 1 + 2)
     }
 
     @Test(

@@ -188,10 +188,11 @@ private func applying(_ plan: NamespacePlan, to facts: Region) -> Region {
     }
 
     @Test("what the percentages leave out is said")
-    func unassigned() {
+    func unassigned() throws {
         let plan = NamespacePlan(region(4 * gib), options(fsdax: 25, sector: 25))
-        #expect(plan.entries.last?.action == .unused)
-        #expect(plan.entries.last?.size == 2 * gib)
+        let last = try #require(plan.entries.last)
+        #expect(last.action == .unused)
+        #expect(last.size == 2 * gib)
     }
 
     @Test(

@@ -13,7 +13,7 @@ import Testing
 import X509
 
 /// A server that only `pmem-registry` may call, as a node's controller service is, and those who may not.
-@Suite("Who gets in", .timeLimit(.minutes(1)))
+@Suite("Who gets in", .timeLimit(.minutes(5)))
 struct AttackerTests {
     static let authority = Result { try TestAuthority() }
     static let foreign = Result { try TestAuthority("evil-ca") }
@@ -94,7 +94,7 @@ struct AttackerTests {
 
     @Test("a slow handshake is ended, and the log says so")
     func slow() async throws {
-        try await withServer(handshake: .seconds(5)) { endpoint, log in
+        try await withServer(handshake: .seconds(15)) { endpoint, log in
             let connection = try Stranger(endpoint)
             connection.send([22, 3, 1])
             #expect(try await connection.readToEnd().isEmpty)
@@ -105,7 +105,10 @@ struct AttackerTests {
     @Test("a thousand idle connections are bounded, and keep nobody out")
     func idle() async throws {
         try await withServer { endpoint, log in
-            let strangers = try (0..<1000).map { _ in try Stranger(endpoint) }
+            // Connecting waits when the server's line is full, and must not keep the tests' own threads from their work.
+            let strangers = try await NIOThreadPool.singleton.runIfActive {
+                try (0..<1000).map { _ in try Stranger(endpoint) }
+            }
             let files = try Self.authority.get().files("pmem-registry")
             for _ in 0..<5 { #expect(try await probe(endpoint, as: files)) }
             #expect(try await strangers[0].readToEnd().isEmpty)

@@ -10,7 +10,7 @@ import Testing
 
 @testable import Registry
 
-@Suite("Certificates and their files", .timeLimit(.minutes(1)))
+@Suite("Certificates and their files", .timeLimit(.minutes(5)))
 struct CredentialsTests {
     let authority: TestAuthority
 

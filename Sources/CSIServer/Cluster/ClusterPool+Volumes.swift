@@ -168,7 +168,8 @@ extension ClusterPool {
 
 extension Capacity {
     fileprivate mutating func add(_ other: Capacity) {
-        available = available.addingReportingOverflow(other.available).partialValue
+        let sum = available.addingReportingOverflow(other.available)
+        available = sum.overflow ? .max : sum.partialValue
         maximumVolumeSize = max(maximumVolumeSize, other.maximumVolumeSize)
         minimumVolumeSize = max(minimumVolumeSize, other.minimumVolumeSize)
     }

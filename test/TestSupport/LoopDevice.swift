@@ -59,7 +59,12 @@ extension LoopDevice {
             let device = open(path, O_RDWR | O_CLOEXEC)
             guard device >= 0 else { throw Failure("open \(path)") }
             var configuration = Configuration(file: file)
-            if ioctl(device, Request.configure, &configuration) == 0 { return (path, device) }
+            if ioctl(device, Request.configure, &configuration) == 0 {
+                // The number's last user may have left it read-only.
+                var readOnly: Int32 = 0
+                guard ioctl(device, Request.setReadOnly, &readOnly) == 0 else { throw Failure("BLKROSET \(path)") }
+                return (path, device)
+            }
             let failure = errno
             close(device)
             guard failure == EBUSY else { throw Failure("LOOP_CONFIGURE \(path)") }
@@ -67,8 +72,9 @@ extension LoopDevice {
         throw Failure("find a free loop device")
     }
 
-    /// <linux/loop.h>
+    /// <linux/loop.h>, <linux/fs.h>
     private enum Request {
+        static let setReadOnly: UInt = 0x125D
         static let getFree: UInt = 0x4C82
         static let configure: UInt = 0x4C0A
     }

@@ -23,26 +23,19 @@ package struct VolumeID: Hashable, Sendable, Comparable, CustomStringConvertible
         self.init(volumeID, space: "\u{2}", node: node)
     }
 
-    /// The ids that a volume of this name has on the nodes with these hashes.
-    package static func ids(name: String, nodeHashes: some Sequence<String>) -> [VolumeID] {
-        ids(name, space: "", nodeHashes)
-    }
+    /// With what the ids of volumes of this name begin, on whatever node.
+    package static func stem(name: String) -> String { stem(name, space: "") }
 
     /// The same of a snapshot.
-    package static func ids(snapshot name: String, nodeHashes: some Sequence<String>) -> [VolumeID] {
-        ids(name, space: "\u{1}", nodeHashes)
-    }
+    package static func stem(snapshot name: String) -> String { stem(name, space: "\u{1}") }
 
-    private static func ids(_ name: String, space: String, _ nodeHashes: some Sequence<String>) -> [VolumeID] {
-        let stem = "\(prefix(of: name))-\(hash(space + name, digits: 32))-"
-        return nodeHashes.map { VolumeID(rawValue: stem + $0) }
+    private static func stem(_ name: String, space: String) -> String {
+        "\(prefix(of: name))-\(hash(space + name, digits: 32))"
     }
-
-    private init(rawValue: String) { self.rawValue = rawValue }
 
     /// `space` is a character that no CSI name may contain, so that the ids of different spaces differ.
     private init(_ name: String, space: String, node: String) {
-        rawValue = "\(Self.prefix(of: name))-\(Self.hash(space + name, digits: 32))-\(Self.nodeHash(node))"
+        rawValue = "\(Self.stem(name, space: space))-\(Self.nodeHash(node))"
     }
 
     /// An id received from outside; nil when it has neither our form nor pmem-csi's.
@@ -108,6 +101,9 @@ extension VolumeID {
         guard !Self.isForeignForm(rawValue), let dash = rawValue.lastIndex(of: "-") else { return nil }
         return String(rawValue[rawValue.index(after: dash)...])
     }
+
+    /// What the ids of the same name on other nodes have in common with it; nil in one of pmem-csi.
+    package var stem: String? { nodeHash.map { String(rawValue.dropLast($0.count + 1)) } }
 
     /// What stands for a node in the ids of its volumes.
     package static func nodeHash(_ node: String) -> String { hash(node, digits: 10) }

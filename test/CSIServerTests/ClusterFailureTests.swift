@@ -47,6 +47,33 @@ struct ClusterFailureTests {
         }
     }
 
+    @Test("a name that got volumes on two nodes, one of them unknown at the time, is reported with both")
+    func namesakes() async throws {
+        let log = LogRecorder()
+        try await withCluster(logger: log.logger(.error)) { cluster in
+            let manager = InMemoryDeviceManager()
+            let first = try await cluster.withController("first") { controller in
+                try await cluster.withNode("n1", manager, controllers: [controller.endpoint]) { _ in
+                    try await controller.wait(for: "n1")
+                    return try await controller.create(.volume("a")).volumeID
+                }
+            }
+            try await cluster.withController("second") { controller in
+                try await cluster.withNode("n2", controllers: [controller.endpoint]) { _ in
+                    try await controller.wait(for: "n2")
+                    let second = try await controller.create(.volume("a")).volumeID
+                    try await cluster.withNode("n1", manager, controllers: [controller.endpoint]) { _ in
+                        try await controller.wait(for: "n1")
+                        #expect(log.lines.contains { $0.contains("\(first) on n1") && $0.contains("\(second) on n2") })
+                        #expect(try await controller.ids() == [first, second].sorted())
+                        try await controller.delete(second)
+                        #expect(try await controller.create(.volume("a")).volumeID == first)
+                    }
+                }
+            }
+        }
+    }
+
     @Test("a controller that died with a creation in flight asks the same node again")
     func intentSurvives() async throws {
         try await withCluster { cluster in

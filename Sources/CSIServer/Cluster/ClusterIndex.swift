@@ -28,6 +28,8 @@ final class ClusterIndex: Sendable {
         var entries: [VolumeID: IndexedVolume] = [:]
         var order: [VolumeID] = []
         var isSorted = true
+        /// The ids that a name has on several nodes, by what they have in common.
+        var namesakes: [String: [VolumeID]] = [:]
         /// Names of volumes whose ids do not follow from them.
         var foreignNames: [String: VolumeID] = [:]
     }
@@ -63,7 +65,7 @@ final class ClusterIndex: Sendable {
     /// The volumes of this name, on whatever nodes: one, unless something went wrong.
     func volumes(named name: String) -> [IndexedVolume] {
         state.withLock { state in
-            let ids = VolumeID.ids(name: name, nodeHashes: state.nodesByHash.keys)
+            let ids = state.namesakes[VolumeID.stem(name: name)] ?? []
             let found = (ids + [state.foreignNames[name]].compactMap(\.self)).compactMap { state.entries[$0] }
             return found.sorted { $0.id < $1.id }
         }
@@ -71,7 +73,7 @@ final class ClusterIndex: Sendable {
 
     func snapshots(named name: String) -> [IndexedVolume] {
         state.withLock { state in
-            VolumeID.ids(snapshot: name, nodeHashes: state.nodesByHash.keys).compactMap { state.entries[$0] }
+            (state.namesakes[VolumeID.stem(snapshot: name)] ?? []).compactMap { state.entries[$0] }
         }
     }
 
@@ -110,9 +112,11 @@ extension ClusterIndex {
     }
 
     /// What the node has, in place of what was known, but for what changed since the stamp was taken.
-    func replace(_ stamp: Stamp, with volumes: [IndexedVolume], capacity: Capacity) {
+    ///
+    /// Returns the ids that share their name with one on another node.
+    func replace(_ stamp: Stamp, with volumes: [IndexedVolume], capacity: Capacity) -> [[VolumeID]] {
         let hash = VolumeID.nodeHash(stamp.node)
-        state.withLock { state in
+        return state.withLock { state in
             var node = state.nodes[stamp.node] ?? Node(hash: hash)
             node.touched = node.touched.filter { $0.value > stamp.changes }
             let listed = volumes.filter { node.touched[$0.id] == nil }
@@ -124,6 +128,7 @@ extension ClusterIndex {
             state.nodes[stamp.node] = node
             state.nodesByHash[hash] = stamp.node
             for volume in listed { state.enter(volume) }
+            return listed.compactMap { $0.id.stem.flatMap { state.namesakes[$0] } }.filter { $0.count > 1 }
         }
     }
 
@@ -176,6 +181,7 @@ extension ClusterIndex.State {
 
     fileprivate mutating func enter(_ volume: IndexedVolume) {
         if entries.updateValue(volume, forKey: volume.id) == nil {
+            if let stem = volume.id.stem { namesakes[stem, default: []].append(volume.id) }
             if isSorted, order.last ?? volume.id <= volume.id { order.append(volume.id) } else { isSorted = false }
         }
         if volume.id.nodeHash == nil && !volume.name.isEmpty { foreignNames[volume.name] = volume.id }
@@ -184,6 +190,9 @@ extension ClusterIndex.State {
     fileprivate mutating func drop(_ id: VolumeID) {
         guard let entry = entries.removeValue(forKey: id) else { return }
         isSorted = false
+        if let stem = id.stem, let others = namesakes[stem]?.filter({ $0 != id }) {
+            namesakes[stem] = others.isEmpty ? nil : others
+        }
         if foreignNames[entry.name] == id { foreignNames[entry.name] = nil }
     }
 }

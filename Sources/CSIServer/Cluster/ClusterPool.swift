@@ -101,12 +101,20 @@ extension ClusterPool {
         let (volumes, capacity) = try await nodes.call(node, timeout: .seconds(30)) { client, options in
             (try await contents(of: node.id, client, options), try await room(client, options))
         }
-        index.replace(stamp, with: volumes, capacity: capacity)
+        for namesakes in index.replace(stamp, with: volumes, capacity: capacity) { report(namesakes) }
         // Whoever comes back was not gone for good.
         if state.isForgotten(VolumeID.nodeHash(node.id)) {
             state.remember(node.id)
             logger.warning("a node that was given up is back, and so are its volumes", metadata: ["node": "\(node.id)"])
         }
+    }
+
+    /// A creation that met its name on one node only, while the other was away: both hold somebody's data, perhaps.
+    private func report(_ ids: [VolumeID]) {
+        let places = ids.map { "\($0) on \(index.node(of: $0) ?? "?")" }.joined(separator: ", ")
+        logger.error(
+            "one name has volumes on several nodes; keep the one that is in use and delete the others",
+            metadata: ["volumes": "\(places)"])
     }
 
     private func contents(

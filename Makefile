@@ -46,6 +46,7 @@ test: lab-packages debug
 	swift build --product pmem-csiPackageTests
 	timeout -k 10 580 swift test --skip-build
 	test/Conformance/run core
+	MODE=cluster test/Conformance/run core
 	test/Conformance/run fuzz -count 2000 -seed 1
 	test/lab/run lvm --quick
 	test/lab/conformance quick

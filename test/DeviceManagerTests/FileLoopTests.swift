@@ -24,6 +24,23 @@ import Testing
         }
     }
 
+    @Test("a file tells whether anything has it open, a loop device included")
+    func openFiles() async throws {
+        try await withFileDriver { driver, _ in
+            let volume = try await driver.create("v", mebibyte)
+            let file = BackingFile(path: driver.file(volume).path)
+            #expect(try !file.mayBeOpen())
+            let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
+            #expect(try file.mayBeOpen())
+            close(descriptor)
+            #expect(try !file.mayBeOpen())
+            _ = try await driver.attach(volume)
+            #expect(try file.mayBeOpen())
+            try await driver.manager.detach(volume.id, location: volume.location)
+            #expect(try !file.mayBeOpen())
+        }
+    }
+
     @Test func `direct I O is used where the file system has it`() async throws {
         try await withFileDriver(on: .smallExt4) { driver, _ in
             let path = try await driver.attach(driver.create("v", mebibyte))

@@ -51,6 +51,7 @@ _Static_assert(offsetof(struct linux_xfs_geometry, datablocks) == 32, "struct xf
 _Static_assert(sizeof(struct linux_xfs_growth) == 16, "struct xfs_growfs_data");
 
 const int linux_O_DIRECT = O_DIRECT, linux_SEEK_DATA = SEEK_DATA, linux_SEEK_HOLE = SEEK_HOLE;
+const int linux_F_SETLEASE = F_SETLEASE, linux_F_SETSIG = F_SETSIG;
 const int linux_FALLOC_FL_KEEP_SIZE = FALLOC_FL_KEEP_SIZE, linux_FALLOC_FL_UNSHARE_RANGE = FALLOC_FL_UNSHARE_RANGE;
 
 unsigned int linux_filesystem_type(const char *path) {

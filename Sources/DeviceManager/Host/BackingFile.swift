@@ -84,6 +84,19 @@ package struct BackingFile: Sendable, Hashable {
         try flush(try opened(O_RDONLY))
     }
 
+    /// Whether a process or a loop device has the file open; true where the file system cannot tell.
+    ///
+    /// The kernel grants a write lease only on a file that nobody else has open (fcntl(2), F_SETLEASE).
+    package func mayBeOpen() throws(HostError) -> Bool {
+        let file = try opened(O_RDONLY)
+        // Who opens it meanwhile has the kernel send this signal, which does nothing; SIGIO would end the process.
+        guard fcntl(file.raw, linux_F_SETSIG, SIGURG) == 0,
+            fcntl(file.raw, linux_F_SETLEASE, F_WRLCK) == 0
+        else { return true }
+        _ = fcntl(file.raw, linux_F_SETLEASE, F_UNLCK)
+        return false
+    }
+
     package func rename(to other: BackingFile) throws(HostError) {
         guard Glibc.rename(path, other.path) == 0 else { throw .system(errno, "rename \(path) to \(other.path)") }
     }

@@ -28,9 +28,11 @@ extension LoopAttachment {
     package static func showing(
         _ file: BackingFile, _ identity: BackingFile.Identity
     ) throws(HostError) -> [LoopAttachment] {
-        let name = file.path.split(separator: "/").last ?? ""
+        // Most often none does, and looking at thousands of devices takes long.
+        guard try file.mayBeOpen() else { return [] }
+        let name = file.path.split(separator: "/").last.map { "/" + $0 } ?? ""
         var found: [LoopAttachment] = []
-        for listed in try all() where listed.file.split(separator: "/").last == name {
+        for listed in try all() where listed.file.hasSuffix(name) {
             if try listed.loop.identity() == identity { found.append(listed.loop) }
         }
         return found.sorted { $0.number < $1.number }

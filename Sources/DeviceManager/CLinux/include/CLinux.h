@@ -41,7 +41,7 @@ struct linux_xfs_growth {
 };
 
 /// glibc shows these only with _GNU_SOURCE, which Swift's view of it lacks.
-extern const int linux_O_DIRECT, linux_SEEK_DATA, linux_SEEK_HOLE;
+extern const int linux_O_DIRECT, linux_SEEK_DATA, linux_SEEK_HOLE, linux_F_SETLEASE, linux_F_SETSIG;
 /// f_type of statfs(2), by which a kind of file system is known; 0 and errno when it cannot be told.
 unsigned int linux_filesystem_type(const char *path);
 

@@ -169,6 +169,10 @@ let package = Package(
             dependencies: ["CSIProto", "LVM", "Registry", argumentParser, grpcCore, logging, protobuf],
             path: "test/lab/guest", swiftSettings: settings),
         .executableTarget(
+            name: "lab-node",
+            dependencies: ["CSIServer", "DeviceManager", "Registry", argumentParser, lifecycle, logging, signals],
+            path: "test/lab/node", swiftSettings: settings),
+        .executableTarget(
             name: "cluster-simulation",
             dependencies: [
                 "CSIProto", "DeviceManager", "Registry", argumentParser, grpcCore, grpcPosix, lifecycle, logging,

@@ -52,7 +52,7 @@ extension NodeService {
 }
 
 extension VolumePlace {
-    fileprivate func statistics() throws -> Csi_V1_NodeGetVolumeStatsResponse {
+    func statistics() throws -> Csi_V1_NodeGetVolumeStatsResponse {
         guard mount != nil else {
             let size = try device.size()
             return .with {

@@ -25,19 +25,29 @@ extension NodeService {
     }
 
     /// Whatever state the volume is in; nil when there is none of that id.
-    func device(of text: String) async throws -> VolumeDevice? {
-        if let id = VolumeID(text), let device = try await device(of: id, .volume) { return device }
-        return try await device(of: pool.ephemeralID(text), .ephemeral)
+    func localVolume(_ text: String) async throws -> LocalVolume? {
+        if let id = VolumeID(text), let volume = try await localVolume(id, .volume) { return volume }
+        return try await localVolume(pool.ephemeralID(text), .ephemeral)
     }
 
     /// Of a volume whose record cannot be read the device manager knows the place, so its pods can still end.
-    private func device(of id: VolumeID, _ kind: VolumeRecord.Kind) async throws -> VolumeDevice? {
+    private func localVolume(_ id: VolumeID, _ kind: VolumeRecord.Kind) async throws -> LocalVolume? {
+        let location: String
         do {
-            guard let record = try pool.volume(id), record.kind == kind else { return nil }
-            return try await VolumeDevice(of: record, in: pool.manager)
+            guard let record = try pool.volume(id), record.kind == kind, let known = record.location else { return nil }
+            location = known
         } catch let error as DeviceError where error.code == .failedPrecondition {
             guard let volume = try await pool.manager.volume(id, location: nil) else { return nil }
-            return try await VolumeDevice(of: volume, in: pool.manager)
+            location = volume.location
         }
+        let path = try await pool.manager.device(id, location: location)
+        return LocalVolume(id: id, location: location, device: VolumeDevice(id: id.rawValue, path: path))
     }
+}
+
+/// A volume of this machine, wherever in its life.
+struct LocalVolume: Sendable {
+    let id: VolumeID
+    let location: String
+    let device: VolumeDevice
 }

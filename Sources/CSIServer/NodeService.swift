@@ -39,11 +39,11 @@ package struct NodeService: Csi_V1_Node.SimpleServiceProtocol {
         let path = try FieldLimits.path(request.stagingTargetPath, "staging_target_path")
         try pool.checkReady()
         try await gate.run(text) {
-            let device = try await device(of: text)
-            let unmounting = Unmounting(text: text, volume: device)
+            let volume = try await localVolume(text)
+            let unmounting = Unmounting(text: text, volume: volume?.device)
             let isUnused = try await blockingDevice { try unmounting.unstage(path) }
-            guard let device, isUnused else { return }
-            try await pool.manager.detach(device.id, location: device.location)
+            guard let volume, isUnused else { return }
+            try await pool.manager.detach(volume.id, location: volume.location)
         }
         return .init()
     }
@@ -88,7 +88,7 @@ package struct NodeService: Csi_V1_Node.SimpleServiceProtocol {
         let target = try FieldLimits.path(request.targetPath, "target_path")
         try pool.checkReady()
         try await gate.run(text, pool.ephemeralID(text).rawValue) {
-            let unmounting = Unmounting(text: text, volume: try await device(of: text))
+            let unmounting = Unmounting(text: text, volume: try await localVolume(text)?.device)
             try await blockingDevice { try unmounting.unpublish(target) }
             // It lived with this one pod; for other volumes there is none of that id.
             try await pool.deleteEphemeral(volumeID: text)

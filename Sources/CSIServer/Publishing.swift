@@ -17,7 +17,7 @@ struct Publishing {
         if let existing { try check(existing) }
         switch capability.access {
         case .mount:
-            guard let staged = table.at(staging), volume.isMounted(as: staged) else { throw notStaged }
+            guard let staged = staged(table) else { throw notStaged }
             try checkElsewhere(existing, staged)
             if existing == nil { try bind(staged, table) }
         case .block:
@@ -25,6 +25,11 @@ struct Publishing {
             try checkElsewhere(existing, staged)
             if existing == nil { try bindNode(staged, table) }
         }
+    }
+
+    /// spdk-csi mounted below the staging path, in a directory with the volume's id for a name.
+    private func staged(_ table: MountTable) -> Mount? {
+        [staging, volume.node(below: staging)].compactMap(table.at).first(where: volume.isMounted)
     }
 
     private func bind(_ staged: Mount, _ table: MountTable) throws {
@@ -35,7 +40,7 @@ struct Publishing {
         }
         try checkOthers(volume.mounts(in: table).filter { $0.mountPoint != staged.mountPoint })
         try Mounter.createMountPoint(directory: target)
-        try Mounter.bind(from: staging, to: target, readOnly: readOnly)
+        try Mounter.bind(from: staged.mountPoint, to: target, readOnly: readOnly)
     }
 
     private func bindNode(_ staged: Mount, _ table: MountTable) throws {
@@ -67,7 +72,7 @@ struct Publishing {
     }
 
     private func checkOthers(_ others: [Mount]) throws {
-        guard let other = others.first, capability.mode != .singleNodeMultiWriter else { return }
+        guard let other = others.first, !capability.allowsSeveralTargets else { return }
         throw DeviceError(
             .failedPrecondition,
             "volume \(volume.id) is published at \(other.mountPoint); this access mode allows one target_path "

@@ -110,15 +110,19 @@ extension VolumeCapability {
     }
 
     /// Of a request that may leave it out.
-    static func optional(_ request: some CarriesCapability) throws(RequestError) -> VolumeCapability? {
+    static func optional(
+        _ request: some CarriesCapability, reach: Reach = .node
+    ) throws(RequestError) -> VolumeCapability? {
         guard request.hasVolumeCapability else { return nil }
-        return try VolumeCapability(supported: request.volumeCapability, isPresent: true)
+        return try VolumeCapability(supported: request.volumeCapability, isPresent: true, reach: reach)
     }
 
     /// The one capability of a publish or stage request, which must also be one that can be honoured.
-    init(supported message: Csi_V1_VolumeCapability, isPresent: Bool) throws(RequestError) {
+    init(
+        supported message: Csi_V1_VolumeCapability, isPresent: Bool, reach: Reach = .node
+    ) throws(RequestError) {
         guard isPresent else { throw RequestError(.invalidArgument, "volume_capability is missing") }
         try self.init(message, "volume_capability")
-        if let problem { throw RequestError(.invalidArgument, "volume_capability: \(problem)") }
+        if let problem = problem(reach) { throw RequestError(.invalidArgument, "volume_capability: \(problem)") }
     }
 }

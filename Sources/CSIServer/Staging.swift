@@ -1,7 +1,7 @@
 import DeviceManager
 import Host
 
-/// NodeStageVolume for one volume: attach, make the file system when that is safe, mount, grow.
+/// NodeStageVolume for one volume of this machine: attach, then all that `DeviceStaging` does.
 ///
 /// Also mounts ephemeral volumes, which have no staging path. Made for one call, which holds the volume's place in the
 /// gate.
@@ -24,157 +24,22 @@ struct Staging {
 
     func stage(at path: String, readOnly: Bool = false, _ capability: VolumeCapability) async throws {
         let wasAttached = try await pool.manager.device(id, location: location) != nil
-        let device = BlockDevice(path: try await pool.manager.attach(id, location: location))
+        let device = try await pool.manager.attach(id, location: location)
         do {
-            switch capability.access {
-            case .mount(let filesystem, let flags):
-                try await mount(device, at: path, FilesystemType(name: filesystem), flags, readOnly: readOnly)
-            case .block: try await expose(device, below: path)
+            guard let volume = try await VolumeDevice(of: record, in: pool.manager) else { return }
+            let staging = DeviceStaging(
+                volume: volume, device: BlockDevice(path: device), format: record.format,
+                hasDAX: record.parameters.hasDAX, mayBeCopy: record.source != nil
+            ) { [pool, record] format in
+                var record = record
+                record.format = format
+                try await pool.save(record)
             }
+            try await staging.stage(at: path, readOnly: readOnly, capability)
         } catch {
             // Nothing came of it, so nothing of it stays; what is used after all the device manager leaves alone.
             if !wasAttached { try? await pool.manager.detach(id, location: location) }
             throw error
         }
-    }
-
-    private func mount(
-        _ device: BlockDevice, at path: String, _ type: FilesystemType, _ flags: [String], readOnly: Bool
-    ) async throws {
-        guard let volume = try await VolumeDevice(of: record, in: pool.manager) else { return }
-        let options = options(flags, type)
-        let isDone = try await blockingDevice {
-            let table = try MountTable.current()
-            if try Self.isMounted(volume, at: path, type, options, readOnly: readOnly, table) { return true }
-            try Self.checkNotElsewhere(volume, table)
-            return false
-        }
-        if !isDone {
-            // A raw block publication that was cut off may have left the device so.
-            try await blockingDevice { try device.setReadOnly(false) }
-            try await format(device, as: type)
-            if !readOnly, !flags.contains("ro"), !Filesystem.canGrowMounted(type) {
-                try await Filesystem.growUnmountedExt4(on: device)
-            }
-            try await blockingDevice {
-                try Self.mount(volume, device, at: path, type, options, readOnly: readOnly, isPlain: flags.isEmpty)
-            }
-        }
-        do {
-            let hint: UInt32? = record.parameters.hasDAX && type == .xfs ? 2 << 20 : nil
-            try await blockingDevice { try Self.fit(type, on: device, at: path, extentSizeHint: hint) }
-        } catch {
-            if !isDone { try? await blockingDevice { try Mounter.unmount(path) } }
-            throw error
-        }
-    }
-
-    /// DAX for byte-addressed volumes unless the request says something about it itself; and a copied xfs has the UUID
-    /// of its source, which may be mounted as well.
-    private func options(_ flags: [String], _ type: FilesystemType) -> [String] {
-        let words = flags.flatMap { $0.split(separator: ",") }
-        let isDAXAsked = words.contains { $0 == "dax" || $0.hasPrefix("dax=") }
-        let dax = record.parameters.hasDAX && !isDAXAsked ? ["dax"] : []
-        let isCopy = record.source != nil && type == .xfs
-        return flags + dax + (isCopy && !words.contains("nouuid") ? ["nouuid"] : [])
-    }
-}
-
-// What runs on a thread that may block.
-extension Staging {
-    /// Whether the volume is mounted there as asked; anything else there is refused.
-    private static func isMounted(
-        _ volume: VolumeDevice, at path: String, _ type: FilesystemType, _ options: [String], readOnly: Bool,
-        _ table: MountTable
-    ) throws -> Bool {
-        guard let mount = table.at(path) else { return false }
-        // A file system's own root may be the staging path's parent; only what is mounted at the path itself counts.
-        guard volume.isMounted(as: mount) else {
-            throw DeviceError(
-                .failedPrecondition, "\(path): \(mount.source) is mounted there, not volume \(volume.id)")
-        }
-        guard mount.type == type.rawValue, mount.isCompatible(readOnly: readOnly, options: options) else {
-            throw DeviceError(
-                .alreadyExists, "volume \(volume.id) is mounted at \(path) in another way; unmount it there first")
-        }
-        return true
-    }
-
-    /// A volume has one staging path, and one kind of access at a time.
-    private static func checkNotElsewhere(_ volume: VolumeDevice, _ table: MountTable) throws {
-        if let node = volume.nodes(in: table).first {
-            throw DeviceError(
-                .failedPrecondition,
-                "volume \(volume.id) is in use as a raw block device at \(node.mountPoint); end that first")
-        }
-        if let other = volume.mounts(in: table).first {
-            throw DeviceError(
-                .failedPrecondition, "volume \(volume.id) is mounted at \(other.mountPoint) already; unmount it first")
-        }
-    }
-
-    private static func mount(
-        _ volume: VolumeDevice, _ device: BlockDevice, at path: String, _ type: FilesystemType, _ options: [String],
-        readOnly: Bool, isPlain: Bool
-    ) throws {
-        do throws(HostError) {
-            try Mounter.mount(device: device.path, at: path, type: type, options: options, readOnly: readOnly)
-        } catch {
-            // Without flags of the caller's it is the volume that the kernel finds invalid, not the request.
-            guard error.code == .invalidArgument, isPlain else { throw error }
-            throw DeviceError(.failedPrecondition, "volume \(volume.id): \(error.message)", cause: error)
-        }
-    }
-
-    /// The device may have grown while nothing was mounted; and huge pages need large extents.
-    private static func fit(_ type: FilesystemType, on device: BlockDevice, at path: String, extentSizeHint: UInt32?)
-        throws
-    {
-        guard try MountTable.current().at(path)?.isReadOnly == false else { return }
-        if let extentSizeHint { try Filesystem.setExtentSizeHint(root: path, bytes: extentSizeHint) }
-        if Filesystem.canGrowMounted(type) { _ = try Filesystem.grow(type, on: device, mountedAt: path) }
-    }
-}
-
-// Raw block access.
-extension Staging {
-    /// What the user writes is not known from now on, which the record says before the node is given out.
-    private func expose(_ device: BlockDevice, below path: String) async throws {
-        guard let volume = try await VolumeDevice(of: record, in: pool.manager) else { return }
-        let node = volume.node(below: path)
-        let isDone = try await blockingDevice {
-            let table = try MountTable.current()
-            if let present = table.at(path) {
-                throw DeviceError(
-                    .failedPrecondition,
-                    "staging_target_path \(path): \(present.source) is mounted there; unstage it first")
-            }
-            if let present = table.at(node) {
-                guard volume.isNode(present) else {
-                    throw DeviceError(.failedPrecondition, "\(node) is a mount point of something else; unmount it")
-                }
-                return true
-            }
-            if let other = volume.nodes(in: table).first {
-                throw DeviceError(
-                    .failedPrecondition, "volume \(volume.id) is in use at \(other.mountPoint) already; end that first")
-            }
-            // The kernel's own exclusion, which knows of mounts in all mount namespaces.
-            try device.checkNotInUse()
-            return false
-        }
-        guard !isDone else { return }
-        if record.format != .block { try await save(.block) }
-        try await blockingDevice {
-            try device.setReadOnly(false)
-            try Mounter.createMountPoint(file: node)
-            try Mounter.bind(from: device.path, to: node, readOnly: false)
-        }
-    }
-
-    func save(_ format: VolumeRecord.Format) async throws {
-        var record = record
-        record.format = format
-        try await pool.save(record)
     }
 }

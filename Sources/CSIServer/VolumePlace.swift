@@ -30,7 +30,9 @@ struct VolumePlace: Sendable {
     private static func mount(of volume: VolumeDevice, at path: String, _ table: MountTable) -> Mount? {
         guard path.hasPrefix("/"), !path.utf8.contains(0) else { return nil }
         if let mount = table.at(path) { return volume.isMounted(as: mount) || volume.isNode(mount) ? mount : nil }
-        guard let mount = table.at(volume.node(below: path)), volume.isNode(mount) else { return nil }
+        // Or, as spdk-csi left it, its file system is.
+        guard let mount = table.at(volume.node(below: path)), volume.isNode(mount) || volume.isMounted(as: mount)
+        else { return nil }
         return mount
     }
 

@@ -54,8 +54,12 @@ package enum Readiness: Sendable {
 extension VolumePool {
     /// Throws `unavailable` while the pool cannot work: to a provisioner every other code would say that no volume was
     /// made, now or by an earlier call.
-    package func checkReady() throws(RequestError) {
-        switch readiness {
+    package func checkReady() throws(RequestError) { try readiness.check() }
+}
+
+extension Readiness {
+    func check() throws(RequestError) {
+        switch self {
         case .ready: return
         case .starting: throw RequestError(.unavailable, "the driver is still looking at its devices; try again")
         case .failed(let reason): throw RequestError(.unavailable, "the device manager does not work: \(reason)")

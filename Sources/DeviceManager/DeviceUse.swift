@@ -11,7 +11,8 @@ enum DeviceUse: Sendable {
 ///
 /// Throws `inUse`.
 func waitUntilUnused(
-    _ id: VolumeID, isolation: isolated (any Actor)? = #isolation, _ look: () async throws(DeviceError) -> DeviceUse
+    _ id: some CustomStringConvertible, isolation: isolated (any Actor)? = #isolation,
+    _ look: () async throws(DeviceError) -> DeviceUse
 ) async throws(DeviceError) {
     for attempt in 0...20 {
         switch try await look() {

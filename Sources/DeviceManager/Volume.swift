@@ -13,7 +13,7 @@ package struct SizeRange: Sendable, Equatable {
     }
 
     /// Throws `outOfRange` when the volume is too large for the range already.
-    package func checkLimit(for id: VolumeID, of size: UInt64) throws(DeviceError) {
+    package func checkLimit(for id: some CustomStringConvertible, of size: UInt64) throws(DeviceError) {
         guard let limit, size > limit else { return }
         throw DeviceError(
             .outOfRange,

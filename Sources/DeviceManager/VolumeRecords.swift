@@ -1,5 +1,4 @@
 import FoundationEssentials
-import Glibc
 package import Logging
 import Synchronization
 
@@ -13,9 +12,7 @@ package final class VolumeRecords: Sendable {
         var unreadable: [VolumeID: DeviceError] = [:]
     }
 
-    private let directory: String
-    /// Held open for its lock: two drivers on one directory would undo each other's work.
-    private let handle: CInt
+    private let directory: RecordDirectory
     private let state: Mutex<State>
     package let notice = ChangeNotice()
 
@@ -23,15 +20,8 @@ package final class VolumeRecords: Sendable {
     ///
     /// Throws `unavailable` while another process uses it.
     package init(directory: String, logger: Logger) throws(DeviceError) {
-        self.directory = directory
-        handle = try Self.lockedDirectory(directory)
-        state = Mutex(try Self.load(directory, logger: logger))
-    }
-
-    deinit {
-        // Closing alone leaves the lock with a child that was just forked and has not closed its copy yet.
-        flock(handle, LOCK_UN)
-        close(handle)
+        self.directory = try RecordDirectory(directory)
+        state = Mutex(try Self.load(self.directory, logger: logger))
     }
 
     /// All that could be read, in the order of their ids.
@@ -55,82 +45,36 @@ package final class VolumeRecords: Sendable {
         guard let id = VolumeID(record.id) else {
             throw DeviceError(.failed, "record of volume \"\(record.id)\": not an id of ours")
         }
-        try write(record)
+        try directory.write(record, to: "\(id).json", of: "volume \(id)")
         state.withLock { $0.records[id] = record }
         notice.post()
     }
 
     /// Removes the record; one that is gone already is fine.
     package func remove(_ id: VolumeID) throws(DeviceError) {
-        let path = self.path(id)
-        guard unlink(path) == 0 || errno == ENOENT else { throw Self.failure("remove", path) }
-        try syncDirectory()
+        try directory.remove("\(id).json")
         state.withLock { $0.records[id] = nil }
         notice.post()
-    }
-
-    private func path(_ id: VolumeID) -> String { "\(directory)/\(id).json" }
-
-    private func write(_ record: VolumeRecord) throws(DeviceError) {
-        let path = "\(directory)/\(record.id).json"
-        let temporary = path + ".tmp"
-        let bytes: Data
-        do {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-            bytes = try encoder.encode(record)
-        } catch {
-            throw DeviceError(.failed, "record of volume \(record.id) cannot be written as JSON", cause: error)
-        }
-        // O_TRUNC, not O_EXCL: what a crash left of an earlier attempt must not block the volume for ever.
-        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw Self.failure("create", temporary) }
-        defer { close(file) }
-        let written = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-        guard written == bytes.count, fsync(file) == 0 else { throw Self.failure("write", temporary) }
-        guard rename(temporary, path) == 0 else { throw Self.failure("rename", temporary) }
-        try syncDirectory()
-    }
-
-    private func syncDirectory() throws(DeviceError) {
-        guard fsync(handle) == 0 else { throw Self.failure("sync", directory) }
     }
 }
 
 extension VolumeRecords {
-    private static func lockedDirectory(_ directory: String) throws(DeviceError) -> CInt {
-        guard mkdir(directory, 0o750) == 0 || errno == EEXIST else { throw failure("create", directory) }
-        let handle = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard handle >= 0 else { throw failure("open", directory) }
-        guard flock(handle, LOCK_EX | LOCK_NB) == 0 else {
-            close(handle)
-            throw DeviceError(
-                .unavailable, "-statePath: \(directory) is used by another process; stop that driver first")
-        }
-        return handle
-    }
-
-    private static func load(_ directory: String, logger: Logger) throws(DeviceError) -> State {
-        let names: [String]
-        do {
-            names = try FileManager.default.contentsOfDirectory(atPath: directory)
-        } catch {
-            throw DeviceError(.failed, "-statePath: cannot list \(directory)", cause: error)
-        }
+    private static func load(_ directory: RecordDirectory, logger: Logger) throws(DeviceError) -> State {
         var state = State()
-        for name in names.sorted() where name.hasSuffix(".json") {
+        for name in try directory.names() where name.hasSuffix(".json") {
             guard let id = VolumeID(String(name.dropLast(5))) else {
-                logger.warning("not a volume's record: left alone", metadata: ["file": "\(directory)/\(name)"])
+                logger.warning("not a volume's record: left alone", metadata: ["file": "\(directory.path)/\(name)"])
                 continue
             }
             do {
-                state.records[id] = try read("\(directory)/\(name)", id: id)
+                state.records[id] = try read("\(directory.path)/\(name)", id: id)
             } catch {
                 logger.error("unreadable record: its volume is left alone", metadata: ["error": "\(error)"])
                 state.unreadable[id] = error
             }
         }
-        logger.info("read the records", metadata: ["directory": "\(directory)", "volumes": "\(state.records.count)"])
+        logger.info(
+            "read the records", metadata: ["directory": "\(directory.path)", "volumes": "\(state.records.count)"])
         return state
     }
 
@@ -146,9 +90,5 @@ extension VolumeRecords {
             throw DeviceError(.failedPrecondition, "volume \(id): its record \(path) cannot be read", cause: error)
         }
         throw DeviceError(.failedPrecondition, "volume \(id): its record \(path) is that of another volume")
-    }
-
-    private static func failure(_ verb: String, _ path: String) -> DeviceError {
-        DeviceError(.failed, "-statePath: cannot \(verb) \(path): \(String(cString: strerror(errno)))")
     }
 }

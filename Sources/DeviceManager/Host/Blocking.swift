@@ -4,11 +4,14 @@ import NIOPosix
 package enum BlockingLane: Sendable {
     case short
     case long
+    /// Storage on other machines: one that does not answer holds up nothing but its own volumes.
+    case remote
 
     fileprivate var pool: NIOThreadPool {
         switch self {
         case .short: Pools.short
         case .long: Pools.long
+        case .remote: Pools.remote
         }
     }
 }
@@ -17,6 +20,7 @@ package enum BlockingLane: Sendable {
 private enum Pools {
     static let short = started(threads: 8)
     static let long = started(threads: 2)
+    static let remote = started(threads: 64)
 
     private static func started(threads: Int) -> NIOThreadPool {
         let pool = NIOThreadPool(numberOfThreads: threads)

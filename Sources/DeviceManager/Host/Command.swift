@@ -3,25 +3,30 @@ import Subprocess
 import SystemPackage
 
 /// The program is in none of the system's folders.
-struct CommandMissing: Error {}
+package struct CommandMissing: Error {}
 
 /// Runs one of the system's programs with a bounded output and a bounded time. The program gets a fixed environment,
 /// and is killed when the time is over or the calling task is cancelled.
-enum Command {
-    struct Outcome: Sendable {
-        let succeeded: Bool
-        let status: String
+package enum Command {
+    package struct Outcome: Sendable {
+        package let succeeded: Bool
+        package let status: String
         /// Standard output and error as they came, without empty lines.
-        let lines: [String]
+        package let lines: [String]
     }
 
     /// Longer than any message of mkfs.
     private static let outputLimit = 1 << 16
     private static let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
 
-    static func run(_ program: String, _ arguments: [String], timeout: Duration) async throws -> Outcome {
-        let candidates = folders.map { "\($0)/\(program)" }
-        guard let path = candidates.first(where: { access($0, X_OK) == 0 }) else { throw CommandMissing() }
+    package static func exists(_ program: String) -> Bool { path(of: program) != nil }
+
+    private static func path(of program: String) -> String? {
+        folders.map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
+    }
+
+    package static func run(_ program: String, _ arguments: [String], timeout: Duration) async throws -> Outcome {
+        guard let path = path(of: program) else { throw CommandMissing() }
         return try await withThrowingTaskGroup(of: Outcome?.self) { group in
             defer { group.cancelAll() }
             group.addTask { try await run(path: path, arguments) }

@@ -17,7 +17,7 @@ package struct DeviceNumber: Sendable, Hashable, CustomStringConvertible {
         minor = UInt32(truncatingIfNeeded: value & 0xff | (value >> 12) & 0xffff_ff00)
     }
 
-    init?(parsing text: some StringProtocol) {
+    package init?(parsing text: some StringProtocol) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, let major = UInt32(parts[0]), let minor = UInt32(parts[1]) else { return nil }
         self.init(major: major, minor: minor)

@@ -40,7 +40,7 @@ extension Filesystem {
         bytes.reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    private static func bytes(of device: BlockDevice, count: Int, at offset: off_t) throws(HostError) -> [UInt8] {
+    static func bytes(of device: BlockDevice, count: Int, at offset: off_t) throws(HostError) -> [UInt8] {
         let file = try device.opened(O_RDONLY)
         var bytes = [UInt8](repeating: 0, count: count)
         do throws(Errno) {

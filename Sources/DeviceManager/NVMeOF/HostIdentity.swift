@@ -2,7 +2,7 @@ import Crypto
 
 /// Who a node is to NVMe-oF targets: a function of driver, cluster and node, so that the controller, which lets the
 /// host in, and the node, which connects as it, know it without telling each other.
-package struct HostIdentity: Sendable, Hashable {
+package struct HostIdentity: Sendable, Hashable, Codable {
     /// The host id, in the usual form with dashes.
     package let id: String
 

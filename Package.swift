@@ -8,6 +8,7 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .treatAllWarnings(as: .error),
 ]
+let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let grpcCore: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swift-2")
@@ -52,6 +53,7 @@ let package = Package(
         .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", exact: "2.9.2"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf", exact: "2.4.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
     ],
@@ -115,7 +117,11 @@ let package = Package(
         // Volumes on devices.
         .target(
             name: "DeviceManager", dependencies: ["LVM", "Ndctl", "Host", crypto, logging, metrics],
-            exclude: ["CNdctl", "CBlkid", "CDevmapper", "CLinux", "Ndctl", "LVM", "Host"], swiftSettings: settings),
+            exclude: ["CNdctl", "CBlkid", "CDevmapper", "CLinux", "Ndctl", "LVM", "Host", "SPDK"],
+            swiftSettings: settings),
+        .target(
+            name: "SPDK", dependencies: ["Host", asyncHTTPClient, crypto, logging, nioCore, nioHTTP1, nioPosix],
+            path: "Sources/DeviceManager/SPDK", swiftSettings: settings),
         .target(
             name: "LVM", dependencies: ["CDevmapper", logging, metrics, subprocess, system],
             path: "Sources/DeviceManager/LVM", swiftSettings: settings),

@@ -87,8 +87,8 @@ let package = Package(
         .target(
             name: "CSIServer",
             dependencies: [
-                "CSIProto", "ClusterProto", "ProgressProto", "DeviceManager", "Host", "Registry", grpcCore, grpcPosix,
-                lifecycle,
+                "CSIProto", "ClusterProto", "ProgressProto", "DeviceManager", "Host", "Registry", "SPDK", asyncHTTPClient,
+                grpcCore, grpcPosix, lifecycle,
                 logging, protobuf,
             ],
             exclude: ["Proto", "Progress", "Cluster/Proto"], swiftSettings: settings),

@@ -14,15 +14,18 @@ extension ControllerService {
         guard request.capacityRange.requiredBytes > 0 || request.capacityRange.limitBytes > 0 else {
             throw RequestError(.invalidArgument, "capacity_range is missing: say required_bytes")
         }
-        let capability = try VolumeCapability.optional(request)
+        let capability = try VolumeCapability.optional(request, reach: pool.reach)
         try FieldLimits.map(request.secrets, "secrets")
         let id = try volumeID(text)
         try pool.checkReady()
-        let record = try await gate.run(text) { try await pool.expand(id, to: size) }
+        let record = try await CallSecrets.$current.withValue(request.secrets) {
+            try await gate.run(text) { try await pool.expand(id, to: size) }
+        }
         return .with {
             $0.capacityBytes = Int64(clamping: record.size)
-            // Only a file system has to follow.
-            $0.nodeExpansionRequired = record.format != .block && capability?.access != .block
+            // Only a file system has to follow, or an initiator that is not told of the new size.
+            $0.nodeExpansionRequired =
+                record.remote?.needsRescan ?? false || (record.format != .block && capability?.access != .block)
         }
     }
 
@@ -31,11 +34,13 @@ extension ControllerService {
     ) async throws -> Csi_V1_ControllerModifyVolumeResponse {
         let text = try FieldLimits.required(request.volumeID, "volume_id")
         try FieldLimits.map(request.secrets, "secrets")
-        let changes = try MutableParameters(request.mutableParameters)
+        let changes = try MutableParameters(request.mutableParameters, pool.defaultParameters)
         guard !changes.values.isEmpty else { throw RequestError(.invalidArgument, "mutable_parameters is missing") }
         let id = try volumeID(text)
         try pool.checkReady()
-        try await gate.run(text) { try await pool.modify(id, changes) }
+        try await CallSecrets.$current.withValue(request.secrets) {
+            try await gate.run(text) { try await pool.modify(id, changes) }
+        }
         return .init()
     }
 }

@@ -8,11 +8,13 @@ extension ControllerService {
     package func controllerPublishVolume(
         request: Csi_V1_ControllerPublishVolumeRequest, context: ServerContext
     ) async throws -> Csi_V1_ControllerPublishVolumeResponse {
-        let wanted = try PublishRequest(request)
+        let wanted = try PublishRequest(request, reach: pool.reach)
         let id = try volumeID(request.volumeID)
         try pool.checkReady()
-        try await gate.run(request.volumeID) { try await pool.publish(id, wanted) }
-        return .init()
+        let context = try await CallSecrets.$current.withValue(request.secrets) {
+            try await gate.run(request.volumeID) { try await pool.publish(id, wanted) }
+        }
+        return .with { $0.publishContext = context }
     }
 
     package func controllerUnpublishVolume(
@@ -23,10 +25,12 @@ extension ControllerService {
             _ = try FieldLimits.required(request.nodeID, "node_id", limit: FieldLimits.nodeID)
         }
         try FieldLimits.map(request.secrets, "secrets")
-        guard let id = VolumeID(text) else { return .init() }
+        guard let id = pool.volumeID(text) else { return .init() }
         try pool.checkReady()
         let node = request.nodeID.isEmpty ? nil : request.nodeID
-        try await gate.run(text) { try await pool.unpublish(id, node: node) }
+        try await CallSecrets.$current.withValue(request.secrets) {
+            try await gate.run(text) { try await pool.unpublish(id, node: node) }
+        }
         return .init()
     }
 
@@ -39,8 +43,12 @@ extension ControllerService {
         try FieldLimits.map(request.parameters, "parameters")
         try FieldLimits.map(request.mutableParameters, "mutable_parameters")
         try FieldLimits.map(request.secrets, "secrets")
-        let record = try await existing(try volumeID(text))
-        if let problem = capabilities.compactMap(\.problem).first { return .with { $0.message = problem } }
+        let record = try await CallSecrets.$current.withValue(request.secrets) {
+            try await existing(try volumeID(text))
+        }
+        if let problem = capabilities.lazy.compactMap({ $0.problem(pool.reach) }).first {
+            return .with { $0.message = problem }
+        }
         if let problem = contradiction(record, request) { return .with { $0.message = problem } }
         return .with { response in
             response.confirmed.volumeCapabilities = request.volumeCapabilities
@@ -71,7 +79,7 @@ extension ControllerService {
         do {
             var parameters = record.parameters
             try parameters.apply(request.parameters)
-            try parameters.apply(try MutableParameters(request.mutableParameters).values)
+            try parameters.apply(try MutableParameters(request.mutableParameters, pool.defaultParameters).values)
             return parameters == record.parameters ? nil : "parameters: the volume was made with others"
         } catch {
             return "\(error)"

@@ -9,10 +9,12 @@ extension ControllerService {
         request: Csi_V1_CreateSnapshotRequest, context: ServerContext
     ) async throws -> Csi_V1_CreateSnapshotResponse {
         guard pool.canSnapshot else { throw RequestError(unimplemented: context) }
-        let wanted = try SnapshotRequest(request)
+        let wanted = try SnapshotRequest(request, ignoresParameters: pool.reach == .anywhere)
         try pool.checkReady()
-        let record = try await gate.run(pool.key(forSnapshot: wanted.name), wanted.volume) {
-            try await pool.createSnapshot(wanted)
+        let record = try await CallSecrets.$current.withValue(request.secrets) {
+            try await gate.run(pool.key(forSnapshot: wanted.name), wanted.volume) {
+                try await pool.createSnapshot(wanted)
+            }
         }
         return .with { $0.snapshot = message(snapshot: record) }
     }
@@ -23,9 +25,11 @@ extension ControllerService {
         guard pool.canSnapshot else { throw RequestError(unimplemented: context) }
         let text = try FieldLimits.required(request.snapshotID, "snapshot_id")
         try FieldLimits.map(request.secrets, "secrets")
-        guard let id = VolumeID(text) else { return .init() }
+        guard let id = pool.volumeID(text) else { return .init() }
         try pool.checkReady()
-        try await gate.run(text) { try await pool.deleteSnapshot(id) }
+        try await CallSecrets.$current.withValue(request.secrets) {
+            try await gate.run(text) { try await pool.deleteSnapshot(id) }
+        }
         return .init()
     }
 
@@ -36,7 +40,11 @@ extension ControllerService {
         let text = try FieldLimits.required(request.snapshotID, "snapshot_id")
         try FieldLimits.map(request.secrets, "secrets")
         try pool.checkReady()
-        guard let id = VolumeID(text), let record = try await pool.snapshot(id) else {
+        let record = try await CallSecrets.$current.withValue(request.secrets) {
+            guard let id = pool.volumeID(text) else { return VolumeRecord?.none }
+            return try await pool.snapshot(id)
+        }
+        guard let record else {
             throw RequestError(.notFound, "snapshot \"\(text)\" does not exist")
         }
         return .with { $0.snapshot = message(snapshot: record) }
@@ -46,12 +54,18 @@ extension ControllerService {
         request: Csi_V1_ListSnapshotsRequest, context: ServerContext
     ) async throws -> Csi_V1_ListSnapshotsResponse {
         guard pool.canSnapshot else { throw RequestError(unimplemented: context) }
-        let wanted = try Page(maxEntries: request.maxEntries, startingToken: request.startingToken)
+        let wanted = try Page(maxEntries: request.maxEntries, startingToken: request.startingToken, pool)
         try FieldLimits.map(request.secrets, "secrets")
         try pool.checkReady()
         let source = request.sourceVolumeID.isEmpty ? nil : request.sourceVolumeID
-        if !request.snapshotID.isEmpty { return try await listOne(request.snapshotID, source) }
-        let page = try await pool.snapshots(source: source, after: wanted.last, limit: wanted.limit)
+        if !request.snapshotID.isEmpty {
+            return try await CallSecrets.$current.withValue(request.secrets) {
+                try await listOne(request.snapshotID, source)
+            }
+        }
+        let page = try await CallSecrets.$current.withValue(request.secrets) {
+            try await pool.snapshots(source: source, after: wanted.last, limit: wanted.limit)
+        }
         return .with { response in
             response.entries = page.volumes.map { record in .with { $0.snapshot = message(snapshot: record) } }
             if page.hasMore { response.nextToken = page.volumes.last?.id ?? "" }
@@ -60,7 +74,7 @@ extension ControllerService {
 
     /// One that does not exist, or is of another volume, is no error: the list is empty.
     private func listOne(_ text: String, _ source: String?) async throws -> Csi_V1_ListSnapshotsResponse {
-        guard let id = VolumeID(text), let record = try await pool.snapshot(id),
+        guard let id = pool.volumeID(text), let record = try await pool.snapshot(id),
             source == nil || record.source?.id == source
         else { return .init() }
         return .with { $0.entries = [.with { $0.snapshot = message(snapshot: record) }] }

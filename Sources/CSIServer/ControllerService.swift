@@ -18,10 +18,12 @@ package struct ControllerService: Csi_V1_Controller.SimpleServiceProtocol {
     package func createVolume(
         request: Csi_V1_CreateVolumeRequest, context: ServerContext
     ) async throws -> Csi_V1_CreateVolumeResponse {
-        let wanted = try CreateRequest(request, defaults: pool.defaultParameters)
+        let wanted = try CreateRequest(request, defaults: pool.defaultParameters, reach: pool.reach)
         try pool.checkReady()
         let keys = wanted.keys.union([pool.key(forName: wanted.name)])
-        let record = try await gate.run(holding: keys) { try await pool.create(wanted) }
+        let record = try await CallSecrets.$current.withValue(request.secrets) {
+            try await gate.run(holding: keys) { try await pool.create(wanted) }
+        }
         return .with { $0.volume = message(record) }
     }
 
@@ -31,16 +33,18 @@ package struct ControllerService: Csi_V1_Controller.SimpleServiceProtocol {
         let text = try FieldLimits.required(request.volumeID, "volume_id")
         try FieldLimits.map(request.secrets, "secrets")
         // Nothing of ours ever had another form, so a volume of that id is certainly gone.
-        guard let id = VolumeID(text) else { return .init() }
+        guard let id = pool.volumeID(text) else { return .init() }
         try pool.checkReady()
-        try await gate.run(text) { try await pool.delete(id) }
+        try await CallSecrets.$current.withValue(request.secrets) {
+            try await gate.run(text) { try await pool.delete(id) }
+        }
         return .init()
     }
 
     package func listVolumes(
         request: Csi_V1_ListVolumesRequest, context: ServerContext
     ) async throws -> Csi_V1_ListVolumesResponse {
-        let wanted = try Page(maxEntries: request.maxEntries, startingToken: request.startingToken)
+        let wanted = try Page(maxEntries: request.maxEntries, startingToken: request.startingToken, pool)
         try pool.checkReady()
         let page = try await pool.volumes(after: wanted.last, limit: wanted.limit)
         return .with { response in
@@ -74,7 +78,7 @@ package struct ControllerService: Csi_V1_Controller.SimpleServiceProtocol {
         let capabilities = try request.volumeCapabilities.map { try VolumeCapability($0, "volume_capabilities") }
         try pool.checkReady()
         // Of volumes that cannot be made there is no room at all.
-        guard capabilities.allSatisfy({ $0.problem == nil }) else { return .init() }
+        guard capabilities.allSatisfy({ $0.problem(pool.reach) == nil }) else { return .init() }
         let segments = request.hasAccessibleTopology ? request.accessibleTopology.segments : nil
         let capacity = try await pool.capacity(for: parameters, segments: segments)
         return .with {
@@ -102,12 +106,13 @@ extension ControllerService {
     func notFound(_ text: String) -> RequestError { RequestError(.notFound, "volume \"\(text)\" does not exist") }
 
     func volumeID(_ text: String) throws(RequestError) -> VolumeID {
-        guard let id = VolumeID(text) else { throw notFound(text) }
+        guard let id = pool.volumeID(text) else { throw notFound(text) }
         return id
     }
 
     func context(_ record: VolumeRecord) -> [String: String] {
-        record.parameters.context.merging(record.name.isEmpty ? [:] : ["name": record.name]) { $1 }
+        record.remote?.context
+            ?? record.parameters.context.merging(record.name.isEmpty ? [:] : ["name": record.name]) { $1 }
     }
 
     private func message(_ record: VolumeRecord) -> Csi_V1_Volume {
@@ -115,7 +120,7 @@ extension ControllerService {
             $0.volumeID = record.id
             $0.capacityBytes = Int64(clamping: record.size)
             $0.volumeContext = context(record)
-            $0.accessibleTopology = [pool.topology(of: record).message]
+            $0.accessibleTopology = pool.topology(of: record).map { [$0.message] } ?? []
             switch record.source {
             case .snapshot(let id): $0.contentSource.snapshot.snapshotID = id
             case .volume(let id): $0.contentSource.volume.volumeID = id
@@ -126,5 +131,5 @@ extension ControllerService {
 }
 
 extension VolumeRecord {
-    fileprivate var publishedNodes: [String] { publication.map { [$0.node] } ?? [] }
+    fileprivate var publishedNodes: [String] { remote?.publishedNodes ?? publication.map { [$0.node] } ?? [] }
 }

@@ -13,7 +13,7 @@ package struct IdentityService: Csi_V1_Identity.SimpleServiceProtocol {
     package init(name: String, version: String, pool: any VolumePool) {
         self.name = name
         self.version = version
-        capabilities = [.controllerService, .volumeAccessibilityConstraints]
+        capabilities = [.controllerService] + (pool.reach == .node ? [.volumeAccessibilityConstraints] : [])
         canExpand = pool.canExpand
         readiness = { pool.readiness }
     }

@@ -52,7 +52,7 @@ package final class LocalPool: VolumePool {
     package var canExpand: Bool { expanding != nil }
     package var canSnapshot: Bool { snapshotting != nil }
 
-    package func topology(of record: VolumeRecord) -> Topology { topology }
+    package func topology(of record: VolumeRecord) -> Topology? { topology }
 
     package func key(forName name: String) -> String { id(forName: name).rawValue }
 

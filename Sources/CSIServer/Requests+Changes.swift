@@ -1,19 +1,23 @@
 import CSIProto
 import DeviceManager
 
-/// Parameters that may change during a volume's life, checked: none but `eraseafter`.
+/// Parameters that may change during a volume's life, checked: none but `eraseafter`, or the rate limits of a logical
+/// volume.
 package struct MutableParameters: Sendable {
     let values: [String: String]
 
-    init(_ values: [String: String]) throws {
+    init(_ values: [String: String], _ defaults: VolumeParameters) throws {
         try FieldLimits.map(values, "mutable_parameters")
-        for key in values.keys.sorted() where !["eraseafter", "eraseAfter"].contains(key) {
+        let known = defaults.lvol == nil ? ["eraseafter", "eraseAfter"] : LvolParameters.limitKeys
+        for key in values.keys.sorted() where !known.contains(key) {
             guard !VolumeParameters.isKubernetes(key) else { continue }
             throw RequestError(
-                .invalidArgument, "mutable_parameters: \"\(key)\" cannot be changed; only eraseafter can")
+                .invalidArgument,
+                "mutable_parameters: \"\(key)\" cannot be changed; only "
+                    + "\(defaults.lvol == nil ? "eraseafter" : known.joined(separator: ", ")) can")
         }
         // Its value, before anything is changed.
-        var parameters = VolumeParameters()
+        var parameters = defaults
         try parameters.apply(values)
         self.values = values
     }
@@ -22,16 +26,20 @@ package struct MutableParameters: Sendable {
 /// A ControllerPublishVolume request, checked.
 package struct PublishRequest: Sendable {
     let publication: VolumeRecord.Publication
+    let mode: VolumeCapability.Mode
     /// As it came, to be passed on.
     let message: Csi_V1_ControllerPublishVolumeRequest
 
-    init(_ request: Csi_V1_ControllerPublishVolumeRequest) throws(RequestError) {
+    init(
+        _ request: Csi_V1_ControllerPublishVolumeRequest, reach: VolumeCapability.Reach = .node
+    ) throws(RequestError) {
         _ = try FieldLimits.required(request.volumeID, "volume_id")
         let node = try FieldLimits.required(request.nodeID, "node_id", limit: FieldLimits.nodeID)
         let capability = try VolumeCapability(
-            supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
+            supported: request.volumeCapability, isPresent: request.hasVolumeCapability, reach: reach)
         try FieldLimits.map(request.secrets, "secrets")
         try FieldLimits.map(request.volumeContext, "volume_context")
+        mode = capability.mode
         publication = VolumeRecord.Publication(node: node, readOnly: request.readonly, capability: capability.text)
         message = request
     }
@@ -43,12 +51,13 @@ package struct SnapshotRequest: Sendable {
     /// The id of the volume that it is to be a snapshot of.
     let volume: String
 
-    init(_ request: Csi_V1_CreateSnapshotRequest) throws(RequestError) {
+    /// `ignoresParameters`: as spdk-csi does, whose classes have some.
+    init(_ request: Csi_V1_CreateSnapshotRequest, ignoresParameters: Bool = false) throws(RequestError) {
         volume = try FieldLimits.required(request.sourceVolumeID, "source_volume_id")
         name = try FieldLimits.name(request.name, "name")
         try FieldLimits.map(request.secrets, "secrets")
         try FieldLimits.map(request.parameters, "parameters")
-        for key in request.parameters.keys.sorted() where !VolumeParameters.isKubernetes(key) {
+        for key in request.parameters.keys.sorted() where !ignoresParameters && !VolumeParameters.isKubernetes(key) {
             throw RequestError(.invalidArgument, "parameters: unknown key: \"\(key)\"; a snapshot has none")
         }
     }
@@ -59,11 +68,11 @@ struct Page: Sendable {
     let last: VolumeID?
     let limit: Int
 
-    init(maxEntries: Int32, startingToken: String) throws(RequestError) {
+    init(maxEntries: Int32, startingToken: String, _ pool: any VolumePool) throws(RequestError) {
         guard maxEntries >= 0 else {
             throw RequestError(.invalidArgument, "max_entries is \(maxEntries); it may not be negative")
         }
-        last = VolumeID(startingToken)
+        last = pool.volumeID(startingToken)
         limit = Int(maxEntries)
         guard last != nil || startingToken.isEmpty else {
             throw RequestError(

@@ -12,15 +12,17 @@ package struct CreateRequest: Sendable {
     /// As it came, to be passed on.
     let message: Csi_V1_CreateVolumeRequest
 
-    init(_ request: Csi_V1_CreateVolumeRequest, defaults: VolumeParameters) throws {
+    init(
+        _ request: Csi_V1_CreateVolumeRequest, defaults: VolumeParameters, reach: VolumeCapability.Reach = .node
+    ) throws {
         name = try FieldLimits.name(request.name, "name")
         let capabilities = try Self.capabilities(request.volumeCapabilities)
         try FieldLimits.map(request.parameters, "parameters")
         try FieldLimits.map(request.secrets, "secrets")
-        let mutable = try MutableParameters(request.mutableParameters)
+        let mutable = try MutableParameters(request.mutableParameters, defaults)
         source = try Self.source(request)
         for (index, capability) in capabilities.enumerated() {
-            guard let problem = capability.problem else { continue }
+            guard let problem = capability.problem(reach) else { continue }
             throw RequestError(.invalidArgument, "volume_capabilities[\(index)]: \(problem)")
         }
         size = try SizeRange(request.capacityRange)

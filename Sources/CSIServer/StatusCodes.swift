@@ -2,6 +2,7 @@ package import DeviceManager
 package import GRPCCore
 package import Host
 package import Registry
+package import SPDK
 
 // The one table from our errors to gRPC codes (CSI section "Error Scheme" and the tables of each call).
 
@@ -50,6 +51,25 @@ extension DeviceError: RPCErrorConvertible {
 extension HostError: RPCErrorConvertible {
     package var rpcErrorCode: RPCError.Code { DeviceError(self).rpcErrorCode }
     package var rpcErrorMessage: String { description }
+}
+
+/// An end that leaves open what became of a call must not look like a refusal to a provisioner.
+extension SPDKError: RPCErrorConvertible {
+    package var rpcErrorCode: RPCError.Code {
+        switch (code, refusal) {
+        case (.notSent, _), (.lost, _), (.malformed, _): .unavailable
+        case (.late, _): .deadlineExceeded
+        case (.unauthorized, _): .unauthenticated
+        case (_, .notFound): .notFound
+        case (_, .exists): .alreadyExists
+        case (_, .noSpace): .resourceExhausted
+        case (_, .busy): .aborted
+        case (_, .notPermitted), (_, .unknownMethod): .failedPrecondition
+        case (_, .parameters), (_, .other), (_, nil): .internalError
+        }
+    }
+
+    package var rpcErrorMessage: String { message }
 }
 
 extension RegistryError: RPCErrorConvertible {

@@ -2,7 +2,7 @@ import CSIProto
 import Host
 
 /// One requested way of using a volume, checked for form; whether it can be honoured is a separate question.
-struct VolumeCapability: Sendable, Equatable {
+package struct VolumeCapability: Sendable, Equatable {
     enum Access: Sendable, Equatable {
         case mount(filesystem: String, flags: [String])
         case block

@@ -13,8 +13,14 @@ package protocol VolumePool: Sendable {
     /// Whether there are snapshots, restores and clones.
     var canSnapshot: Bool { get }
 
-    /// Where a volume can be reached.
-    func topology(of record: VolumeRecord) -> Topology
+    /// Whether a volume is on one node, or every node reaches it.
+    var reach: VolumeCapability.Reach { get }
+
+    /// Where a volume can be reached; nil for everywhere.
+    func topology(of record: VolumeRecord) -> Topology?
+
+    /// An id received from outside; nil when no volume of this pool could ever have it.
+    func volumeID(_ text: String) -> VolumeID?
 
     /// What a creation of `name` holds in the gate.
     func key(forName name: String) -> String
@@ -22,7 +28,8 @@ package protocol VolumePool: Sendable {
 
     func create(_ request: CreateRequest) async throws -> VolumeRecord
     func delete(_ id: VolumeID) async throws
-    func publish(_ id: VolumeID, _ request: PublishRequest) async throws
+    /// What it answers is for the node, as the publish context.
+    func publish(_ id: VolumeID, _ request: PublishRequest) async throws -> [String: String]
     /// Takes the publication to `node` back (nil: to whatever node).
     func unpublish(_ id: VolumeID, node: String?) async throws
     func volume(_ id: VolumeID) async throws -> VolumeRecord?
@@ -52,6 +59,9 @@ package enum Readiness: Sendable {
 }
 
 extension VolumePool {
+    package var reach: VolumeCapability.Reach { .node }
+    package func volumeID(_ text: String) -> VolumeID? { VolumeID(text) }
+
     /// Throws `unavailable` while the pool cannot work: to a provisioner every other code would say that no volume was
     /// made, now or by an earlier call.
     package func checkReady() throws(RequestError) { try readiness.check() }

@@ -33,6 +33,9 @@ package struct VolumeID: Hashable, Sendable, Comparable, CustomStringConvertible
         "\(prefix(of: name))-\(hash(space + name, digits: 32))"
     }
 
+    /// Of a storage node and a volume on it, which were checked when they were read.
+    package init(storageNode: String, uuid: String) { rawValue = "\(storageNode):\(uuid)" }
+
     /// `space` is a character that no CSI name may contain, so that the ids of different spaces differ.
     private init(_ name: String, space: String, node: String) {
         rawValue = "\(Self.stem(name, space: space))-\(Self.nodeHash(node))"
@@ -45,6 +48,16 @@ package struct VolumeID: Hashable, Sendable, Comparable, CustomStringConvertible
             parts.count == 3 && Self.isPrefix(parts[0]) && Self.isHex(parts[1], digits: 32)
             && Self.isHex(parts[2], digits: 10)
         guard isOurs || Self.isForeignForm(text) else { return nil }
+        rawValue = text
+    }
+
+    /// The id of a volume or snapshot on a storage node: `<node>:<lvol uuid>`, or the uuid alone, as in volumes that
+    /// were written by hand. Nil when it has another form.
+    package init?(remote text: String) {
+        guard
+            text.wholeMatch(
+                of: /([A-Za-z0-9_\-][A-Za-z0-9_.\-]{0,90}:)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}/) != nil
+        else { return nil }
         rawValue = text
     }
 

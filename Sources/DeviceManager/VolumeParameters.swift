@@ -29,6 +29,8 @@ package struct VolumeParameters: Sendable, Equatable {
     package var eraseAfter = true
     /// Nil where volumes are not namespaces themselves.
     package var namespace: NamespaceParameters?
+    /// Nil where volumes are not on storage nodes; where they are, nothing else here means anything.
+    package var lvol: LvolParameters?
 
     package init() {}
 
@@ -44,6 +46,11 @@ package struct VolumeParameters: Sendable, Equatable {
 
     /// Changes what the map says and leaves the rest as it is.
     package mutating func apply(_ parameters: [String: String]) throws(DeviceError) {
+        if var lvol {
+            try lvol.apply(parameters)
+            self.lvol = lvol
+            return
+        }
         if let value = parameters["eraseafter"], let other = parameters["eraseAfter"], value != other {
             throw DeviceError(
                 .invalidArgument, "parameters: eraseafter is \"\(value)\", eraseAfter is \"\(other)\"; give one of them"
@@ -101,6 +108,7 @@ package struct VolumeParameters: Sendable, Equatable {
 
     /// What the volume context says of the parameters.
     package var context: [String: String] {
+        if let lvol { return lvol.values }
         var context = ["eraseafter": eraseAfter ? "true" : "false"]
         if provisioning == .thin { context["provisioning"] = provisioning.rawValue }
         if allocation == .publish { context["allocation"] = allocation.rawValue }

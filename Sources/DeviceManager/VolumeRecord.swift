@@ -59,6 +59,20 @@ package struct VolumeRecord: Sendable, Equatable {
         case snapshot
     }
 
+    /// What only volumes of storage nodes have.
+    package struct RemoteFacts: Sendable, Equatable {
+        package let context: [String: String]
+        package let publishedNodes: [String]
+        /// Whether a node that uses it must look for a new size.
+        package let needsRescan: Bool
+
+        package init(context: [String: String], publishedNodes: [String], needsRescan: Bool) {
+            self.context = context
+            self.publishedNodes = publishedNodes
+            self.needsRescan = needsRescan
+        }
+    }
+
     package let id: String
     package var kind: Kind
     package var source: Source?
@@ -82,6 +96,8 @@ package struct VolumeRecord: Sendable, Equatable {
     package var location: String?
     /// Bytes from the start that DeleteVolume has overwritten so far.
     package var erased: UInt64
+    /// What a storage node says of its volume; never on disk, since such volumes have no record of their own.
+    package var remote: RemoteFacts?
 
     package init(spec: VolumeSpec, capabilities: [String], location: String, created: Double) {
         id = spec.id.rawValue

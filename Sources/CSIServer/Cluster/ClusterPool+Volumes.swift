@@ -20,14 +20,17 @@ extension ClusterPool {
         }
     }
 
-    package func publish(_ id: VolumeID, _ request: PublishRequest) async throws {
+    package func publish(_ id: VolumeID, _ request: PublishRequest) async throws -> [String: String] {
         let target = request.publication.node
         let owner = owner(of: id)
         let isItsNode = id.isOn(node: target)
         guard registry.node(target) != nil || isItsNode else {
             throw RequestError(.notFound, "node \"\(target)\" does not exist, or never registered")
         }
-        guard case .node(let node) = owner else { _ = try present(id); return }
+        guard case .node(let node) = owner else {
+            _ = try present(id)
+            return [:]
+        }
         guard node.id == target else {
             // The volume may not exist at all, which counts first.
             guard try await volume(id) != nil else { throw notFound(id) }
@@ -39,6 +42,7 @@ extension ClusterPool {
         } apply: {
             index.update(id) { $0.isPublished = true }
         }
+        return [:]
     }
 
     package func unpublish(_ id: VolumeID, node target: String?) async throws {

@@ -40,7 +40,7 @@ package final class ClusterPool: VolumePool {
 
     package var readiness: Readiness { .ready }
 
-    package func topology(of record: VolumeRecord) -> Topology {
+    package func topology(of record: VolumeRecord) -> Topology? {
         let node = VolumeID(record.id).flatMap { index.node(of: $0) }
         return Topology(driverName: driverName, node: node ?? record.location ?? "")
     }

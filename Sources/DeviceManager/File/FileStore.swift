@@ -59,7 +59,7 @@ struct FileStore: Sendable {
 
     func volumes() throws -> [Volume] {
         try Provisioning.allCases.flatMap { provisioning in
-            try directory(provisioning).names().compactMap(VolumeID.init).compactMap { id in
+            try directory(provisioning).names().compactMap { VolumeID($0) }.compactMap { id in
                 try volume(id, provisioning)
             }
         }

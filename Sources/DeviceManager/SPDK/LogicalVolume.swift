@@ -33,6 +33,13 @@ package struct ListedLogicalVolume: Sendable, Decodable, Equatable {
         case isSnapshot = "is_snapshot"
         case store = "lvs"
     }
+
+    package init(uuid: String, name: String, isSnapshot: Bool, store: String) {
+        self.uuid = uuid
+        self.name = name
+        self.isSnapshot = isSnapshot
+        self.store = Store(name: store)
+    }
 }
 
 /// A logical volume or snapshot, as SPDK knows it now.

@@ -1,0 +1,218 @@
+package import DeviceManager
+import Logging
+import SPDK
+
+// Creation: one name becomes one logical volume, wherever it is; then its export.
+extension SPDKPool {
+    package func create(_ request: CreateRequest) async throws -> VolumeRecord {
+        let wanted = request.parameters.lvol ?? LvolParameters()
+        try checkAccess(wanted)
+        if let found = try await existing(request.name, isWanted: VolumeName.isVolume) {
+            return try await finish(found, request, wanted)
+        }
+        let made =
+            switch request.source {
+            case nil: try await make(request, wanted)
+            case let source?: try await copy(source, request, wanted)
+            }
+        return try await finish(made, request, wanted)
+    }
+
+    /// An iSCSI target of SPDK knows initiators by names that only they know.
+    private func checkAccess(_ wanted: LvolParameters) throws {
+        guard wanted.isGuarded, let name = wanted.node, let node = configuration.current?.node(name),
+            node.type == .iscsi
+        else { return }
+        throw RequestError(
+            .invalidArgument,
+            "parameters: access is \"host\", and storage node \(name) exports by iSCSI, which has any only")
+    }
+
+    /// The logical volume of a name, on whatever node; nil when there is none on any node that answers, and a node that
+    /// does not answer is not known to have it.
+    func existing(
+        _ name: String, isWanted: @escaping @Sendable (ListedLogicalVolume, String) -> Bool
+    ) async throws -> Found? {
+        var (found, failures) = ([Found](), [(StorageNodeConfiguration, any Error)]())
+        let answers = await everywhere { target -> Found? in
+            let list = try await target.list(timeout: .seconds(4))
+            self.state(target.node).remember(list)
+            guard let listed = list.first(where: { isWanted($0, name) }),
+                let volume = try await target.volume(listed.uuid)
+            else { return nil }
+            return Found(target: target, volume: volume)
+        }
+        for (node, answer) in answers {
+            switch answer {
+            case .success(let one): if let one { found.append(one) }
+            case .failure(let error): failures.append((node, error))
+            }
+        }
+        if found.count > 1 {
+            let places = found.map(\.target.node.name).joined(separator: ", ")
+            logger.warning(
+                "two storage nodes have a volume of one name", metadata: ["name": "\(name)", "nodes": "\(places)"])
+        }
+        if let first = found.first { return first }
+        for (node, error) in failures {
+            let asked = memory.withLock { $0.attempts[name] } == node.name
+            guard asked || state(node).mayHave({ isWanted($0, name) }) else { continue }
+            throw RequestError(
+                .unavailable, "\"\(name)\" may exist on storage node \(node.name), which does not answer: \(error)")
+        }
+        if failures.count == answers.count, let (_, error) = failures.first { throw error }
+        return nil
+    }
+
+    private func make(_ request: CreateRequest, _ wanted: LvolParameters) async throws -> Found {
+        var (rooms, failure) = ([StoreRoom](), (any Error)?.none)
+        for (_, answer) in await everywhere({ try await self.rooms($0, wanted) }) {
+            switch answer {
+            case .success(let some): rooms += some
+            case .failure(let error): failure = error
+            }
+        }
+        if wanted.isGuarded { rooms.removeAll { $0.target.node.type == .iscsi } }
+        let unit = rooms.map(\.store.clusterSize).max() ?? 4 << 20
+        _ = try request.size.size(multipleOf: rooms.map(\.store.clusterSize).min() ?? unit)
+        var last: (any Error)?
+        for room in ranked(rooms, name: request.name, size: max(request.size.required, 1)) {
+            guard let size = try? request.size.size(multipleOf: room.store.clusterSize) else { continue }
+            do {
+                return try await make(request.name, size, in: room, wanted)
+            } catch let error as SPDKError where error.refusal == .noSpace || error.code == .notSent {
+                logger.info("a store does not take a volume", metadata: ["error": "\(error)"])
+                last = error
+            }
+        }
+        if let failure { throw failure }
+        throw last.flatMap { ($0 as? SPDKError)?.code == .notSent ? $0 : nil } ?? nowhere(request, wanted, rooms)
+    }
+
+    private func nowhere(_ request: CreateRequest, _ wanted: LvolParameters, _ rooms: [StoreRoom]) -> RequestError {
+        let most = rooms.map(\.available).max() ?? 0
+        let place = [wanted.node.map { "node \($0)" }, wanted.store.map { "lvstore \($0)" }].compactMap(\.self)
+        let reason =
+            rooms.isEmpty
+            ? "there is no logical volume store\(place.isEmpty ? "" : " as the parameters ask for: " + place.joined(separator: ", "))"
+            : "\(request.size.required) bytes are needed, and the most that a store has is \(most), "
+                + "with what thin volumes may still take left out"
+        return RequestError(.resourceExhausted, "volume \"\(request.name)\": \(reason)")
+    }
+
+    private func make(
+        _ name: String, _ size: UInt64, in room: StoreRoom, _ wanted: LvolParameters
+    ) async throws -> Found {
+        let (target, node) = (room.target, room.target.node.name)
+        let uuid = try await attempt(name, on: node) {
+            try await target.create(
+                VolumeName.volume(name, isGuarded: wanted.isGuarded), in: room.store.name, mebibytes: size >> 20,
+                isThin: wanted.provisioning == .thin, clearing: wanted.clearing)
+        }
+        if wanted.provisioning == .thin { state(target.node).promise(size, in: room.store.name) }
+        guard let volume = try await target.volume(uuid) else {
+            throw SPDKError(.lost, "storage node \(node): volume \(uuid) is gone as soon as it was made")
+        }
+        return Found(target: target, volume: volume)
+    }
+
+    /// Remembers which node was asked, until it is certain what came of that.
+    func attempt<Result: Sendable>(
+        _ name: String, on node: String, _ call: () async throws -> Result
+    ) async throws -> Result {
+        memory.withLock { memory in
+            if memory.attempts.count > 10_000 { memory.attempts.removeAll() }
+            memory.attempts[name] = node
+        }
+        do {
+            let result = try await call()
+            memory.withLock { $0.attempts[name] = nil }
+            return result
+        } catch let error as SPDKError where error.refusal == .exists {
+            // A moment ago there was none: another call, perhaps of another controller.
+            throw RequestError(.aborted, "\"\(name)\" is being made by another call; try again")
+        } catch let error as SPDKError where !error.isAmbiguous {
+            memory.withLock { $0.attempts[name] = nil }
+            throw error
+        }
+    }
+}
+
+// The rest of a creation, which a repeated call does as well.
+extension SPDKPool {
+    func finish(_ made: Found, _ request: CreateRequest, _ wanted: LvolParameters) async throws -> VolumeRecord {
+        var found = made
+        let id = Self.id(found.target.node.name, found.volume.uuid)
+        return try await gate.run(id) {
+            // One that is exported was answered for, perhaps: it stays as it is.
+            let isExported = try await found.target.isExported(found.volume.uuid)
+            if !isExported { found = try await grown(found, request) }
+            try check(found, request, wanted)
+            if !isExported {
+                try await limit(found, to: wanted)
+                try await found.target.export(found.volume.uuid, Export(allowsAnyHost: !wanted.isGuarded))
+            }
+            remember(found.volume.uuid, Export(allowsAnyHost: !wanted.isGuarded))
+            return record(found, subsystem: nil, parameters: request.parameters)
+        }
+    }
+
+    private func limit(_ found: Found, to wanted: LvolParameters) async throws {
+        guard !wanted.limits.isEmpty else { return }
+        let limits = RateLimits(wanted.limits)
+        try await found.target.limit(found.volume.uuid, to: limits)
+        memory.withLock { $0.limits[found.volume.uuid] = limits }
+    }
+
+    /// A copy is made with the size of its source, and may have been cut off before it was as large as it should be.
+    private func grown(_ found: Found, _ request: CreateRequest) async throws -> Found {
+        guard request.source != nil, case .copy = VolumeName(found.volume.name),
+            found.volume.size < request.size.required
+        else { return found }
+        return try await grow(found, to: request.size)
+    }
+
+    private func check(_ found: Found, _ request: CreateRequest, _ wanted: LvolParameters) throws {
+        let (volume, node) = (found.volume, found.target.node)
+        let difference: String? =
+            if !request.size.contains(volume.size) {
+                "capacity_range (it has \(volume.size) bytes)"
+            } else if !hasSource(found, request.source) {
+                "volume_content_source"
+            } else if wanted.node.map({ $0 != node.name }) ?? false {
+                "parameters: node (it is on \(node.name))"
+            } else if wanted.store.map({ $0 != volume.store }) ?? false {
+                "parameters: lvstore (it is in \(volume.store))"
+            } else if wanted.isGuarded != VolumeName(volume.name).isGuarded {
+                "parameters: access"
+            } else if volume.base == nil, volume.isThin != (wanted.provisioning == .thin) {
+                "parameters: provisioning"
+            } else {
+                nil
+            }
+        guard let difference else { return }
+        throw RequestError(
+            .alreadyExists,
+            "volume \"\(request.name)\" exists as \(node.name):\(volume.uuid) with another \(difference)")
+    }
+
+    /// Volumes of spdk-csi do not say what they were made from.
+    private func hasSource(_ found: Found, _ wanted: VolumeRecord.Source?) -> Bool {
+        switch (VolumeName(found.volume.name), wanted) {
+        case (.plain, nil), (.guarded, nil): true
+        case (.plain, .snapshot?): found.volume.base != nil
+        case (.copy(_, let ofSnapshot, let uuid), .snapshot(let id)?):
+            ofSnapshot && volumeID(id).map(Self.uuid) == uuid
+        case (.copy(_, let ofSnapshot, let uuid), .volume(let id)?):
+            !ofSnapshot && volumeID(id).map(Self.uuid) == uuid
+        default: false
+        }
+    }
+
+    func remember(_ uuid: String, _ export: Export) {
+        memory.withLock { memory in
+            if memory.exports.count > 50_000 { memory.exports.removeAll() }
+            memory.exports[uuid] = export
+        }
+    }
+}

@@ -1,0 +1,78 @@
+package import AsyncHTTPClient
+import SPDK
+import Synchronization
+
+/// What this process remembers of one storage node: memory only, and nothing that would be missed after a restart.
+final class StorageNode: Sendable {
+    private struct State {
+        var failure: (error: SPDKError, at: ContinuousClock.Instant)?
+        /// The names that its logical volumes had when it was last seen.
+        var names: Set<ListedName> = []
+        /// Promised to thin volumes and not taken yet, by store.
+        var promises: (bytes: [String: UInt64], at: ContinuousClock.Instant)?
+    }
+
+    struct ListedName: Hashable, Sendable {
+        let name: String
+        let isSnapshot: Bool
+    }
+
+    let address: RPCAddress
+    let line: RPCLine
+    private let state = Mutex(State())
+
+    init(_ address: RPCAddress, http: HTTPClient) {
+        self.address = address
+        line = RPCLine(address, http: http)
+    }
+
+    /// A node that was out of reach a moment ago: calls that can do without it do not wait for it again.
+    var recentFailure: SPDKError? {
+        state.withLock { state in
+            guard let failure = state.failure, .now - failure.at < .seconds(5) else { return nil }
+            return failure.error
+        }
+    }
+
+    /// Remembers whether the node could be reached.
+    func note<Result>(_ call: () async throws(SPDKError) -> Result) async throws(SPDKError) -> Result {
+        do {
+            let result = try await call()
+            state.withLock { $0.failure = nil }
+            return result
+        } catch {
+            if error.isOutage { state.withLock { $0.failure = (error, .now) } }
+            throw error
+        }
+    }
+
+    func remember(_ list: [ListedLogicalVolume]) {
+        let names = Set(list.map { ListedName(name: $0.name, isSnapshot: $0.isSnapshot) })
+        state.withLock { $0.names = names }
+    }
+
+    func mayHave(_ fits: (ListedLogicalVolume) -> Bool) -> Bool {
+        state.withLock(\.names).contains {
+            fits(ListedLogicalVolume(uuid: "", name: $0.name, isSnapshot: $0.isSnapshot, store: ""))
+        }
+    }
+
+    /// Nil when it is too old to be used.
+    var promises: [String: UInt64]? {
+        get {
+            state.withLock { state in
+                guard let promises = state.promises, .now - promises.at < .seconds(30) else { return nil }
+                return promises.bytes
+            }
+        }
+        set { state.withLock { $0.promises = newValue.map { ($0, .now) } } }
+    }
+
+    /// A thin volume was made or has grown.
+    func promise(_ bytes: UInt64, in store: String) {
+        state.withLock { state in
+            guard let old = state.promises?.bytes[store] else { return }
+            state.promises?.bytes[store] = old.addingReportingOverflow(bytes).partialValue
+        }
+    }
+}

@@ -84,7 +84,7 @@ func withDriver<R: Sendable>(
     }
 }
 
-private func running<R: Sendable>(_ service: GRPCService, _ body: () async throws -> R) async throws -> R {
+func running<R: Sendable>(_ service: GRPCService, _ body: () async throws -> R) async throws -> R {
     let group = ServiceGroup(services: [service], logger: quiet)
     return try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask { try await group.run() }

@@ -118,7 +118,7 @@ func withRealDriver<R: Sendable>(
     }
 }
 
-private func detachAll(below directory: String) {
+func detachAll(below directory: String) {
     let table = try? MountTable.current()
     for mount in table?.mounts.reversed() ?? [] where mount.mountPoint.hasPrefix(directory + "/") {
         umount2(mount.mountPoint, Int32(MNT_DETACH))

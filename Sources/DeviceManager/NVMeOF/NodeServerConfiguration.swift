@@ -9,8 +9,11 @@ package struct NodeServerConfiguration: Sendable, Equatable {
 
     private static let keys = ["xpuList", "clusterName", "reconnectDelay", "ctrlLossTimeout", "transports"]
 
+    private init() {}
+
     /// Throws `invalidArgument` that names the file and the key.
     package init(path: String) throws(DeviceError) {
+        self.init()
         let bytes: Data
         do {
             bytes = try Data(contentsOf: URL(filePath: path))
@@ -18,7 +21,7 @@ package struct NodeServerConfiguration: Sendable, Equatable {
             guard FileManager.default.fileExists(atPath: path) else { return }
             throw DeviceError(.invalidArgument, "\(path) cannot be read", cause: error)
         }
-        try self.init(parsing: bytes, path)
+        self = try NodeServerConfiguration(parsing: bytes, path)
     }
 
     init(parsing bytes: Data, _ path: String) throws(DeviceError) {

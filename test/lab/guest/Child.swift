@@ -76,6 +76,10 @@ struct Output: Sendable {
 
 /// Runs a program to its end.
 func execute(_ command: String..., within limit: Duration = .seconds(120)) async throws -> Output {
+    try await execute(command, within: limit)
+}
+
+func execute(_ command: [String], within limit: Duration = .seconds(120)) async throws -> Output {
     let file = "/run/lab/output-\(UInt64.random(in: 0 ... .max))"
     defer { unlink(file) }
     let start = ContinuousClock.now

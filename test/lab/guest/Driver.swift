@@ -15,6 +15,8 @@ final class Driver: Sendable {
     private let child = Mutex<Child?>(nil)
     private let extra = Mutex<[String]>([])
 
+    /// Stands for a manager: the node side of volumes on storage targets, alone.
+    static let remote = "remote"
     static let socket = "/run/pmem-csi/csi.sock"
     static let node = "host-1"
     static let metricsPort: UInt16 = 10010
@@ -28,7 +30,8 @@ final class Driver: Sendable {
     }
 
     func arguments(endpoint: String, records: String) -> [String] {
-        [
+        guard manager != Self.remote else { return ["--endpoint", endpoint, "--state", records] }
+        return [
             "-mode=unified", "-deviceManager", manager, "-endpoint", endpoint, "-nodeid", Self.node, "-statePath",
             records,
             "-metricsListen", "127.0.0.1:\(Self.metricsPort)", "-v=5",
@@ -51,18 +54,20 @@ final class Driver: Sendable {
     }
 
     /// Starts it; it need not be ready.
-    func spawn() throws {
+    ///
+    /// `prefix`: a program that runs it, such as strace.
+    func spawn(prefix: [String] = []) throws {
         mkdir(directory, 0o755)
         let started = try Child.start(
-            [program] + arguments(endpoint: "unix://\(Self.socket)", records: records), output: log)
+            prefix + [program] + arguments(endpoint: "unix://\(Self.socket)", records: records), output: log)
         child.withLock { $0 = started }
     }
 
     /// Starts it and waits for Probe to be ready; returns after how many milliseconds it was.
     @discardableResult
-    func start(within limit: Duration = .seconds(60)) async throws -> Int64 {
+    func start(within limit: Duration = .seconds(60), prefix: [String] = []) async throws -> Int64 {
         let start = ContinuousClock.now
-        try spawn()
+        try spawn(prefix: prefix)
         try await eventually("Probe ready", within: limit) {
             if let status = child.withLock({ $0?.status() }) {
                 child.withLock { $0 = nil }
@@ -71,6 +76,12 @@ final class Driver: Sendable {
             return await CSI().isReady()
         }
         return milliseconds(since: start)
+    }
+
+    /// Waits for an end that something else brings.
+    func waitForEnd() async throws {
+        guard let running = take() else { return }
+        _ = try await running.wait(atMost: .seconds(60))
     }
 
     /// As a crash: no warning, nothing cleaned up.

@@ -19,13 +19,14 @@ struct Lab: Sendable {
     init(programs source: String, shared: String, manager: String = "lvm", records: String? = nil) async throws {
         try Kernel.makeDirectories("/run/lab")
         programs = "/run/lab"
-        for name in ["pmem-ns-init", "pmem-vgm", "pmem-csi-driver", "csictl"]
+        let isRemote = manager == Driver.remote
+        for name in isRemote ? ["lab-node"] : ["pmem-ns-init", "pmem-vgm", "pmem-csi-driver", "csictl"]
         where !Kernel.exists("\(programs)/\(name)") {
             _ = try await execute("cp", "\(source)/\(name)", "\(programs)/\(name)").succeeded()
         }
         self.shared = shared
         driver = Driver(
-            program: "\(programs)/pmem-csi-driver", shared: shared, manager: manager,
+            program: "\(programs)/\(isRemote ? "lab-node" : "pmem-csi-driver")", shared: shared, manager: manager,
             records: records ?? "\(shared)/state")
         lvm = LVM(logger: Logger(label: "lab", factory: { _ in SwiftLogNoOpLogHandler() }))
     }

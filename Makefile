@@ -49,13 +49,15 @@ test: lab-packages debug
 	MODE=cluster test/Conformance/run core
 	test/Conformance/run fuzz -count 2000 -seed 1
 	test/lab/run lvm --quick
+	test/lab/run spdk --quick
 	test/lab/conformance quick
 
 ## test-full: SUITE=lvm|direct|cluster|simulation|compare|conformance|fuzz|thread|address: all of it, as long as it takes (test/full)
 test-full: lab-packages debug
 	test/full $(SUITE)
 
-## lab: SUITE=lvm|direct|cluster: the lab's whole suite: volumes on LVM or as namespaces, in guests; several machines
+## lab: SUITE=lvm|direct|cluster|remote|spdk: the lab's whole suite: volumes on LVM or as namespaces, in guests; several machines;
+## 	storage targets (spdk: with SPDK_TGT and SPDK_PROXY those of a real SPDK, here on the host)
 lab: lab-packages debug
 	test/lab/run $(SUITE)
 

@@ -68,8 +68,8 @@ let package = Package(
         .executableTarget(
             name: "pmem-csi-driver",
             dependencies: [
-                "CLinux", "CSIServer", "DeviceManager", "LVM", "Registry", "Program", argumentParser, lifecycle,
-                logging, metrics, nioCore, nioHTTP1, nioPosix, signals,
+                "CLinux", "CSIServer", "DeviceManager", "LVM", "Registry", "Program", "SPDK", argumentParser,
+                asyncHTTPClient, grpcCore, lifecycle, logging, metrics, nioCore, nioHTTP1, nioPosix, signals,
             ],
             exclude: ["Program"], swiftSettings: settings),
         .executableTarget(
@@ -87,7 +87,8 @@ let package = Package(
         .target(
             name: "CSIServer",
             dependencies: [
-                "CSIProto", "ClusterProto", "ProgressProto", "DeviceManager", "Host", "Registry", "SPDK", asyncHTTPClient,
+                "CSIProto", "ClusterProto", "ProgressProto", "DeviceManager", "Host", "Registry", "SPDK",
+                asyncHTTPClient,
                 grpcCore, grpcPosix, lifecycle,
                 logging, protobuf,
             ],
@@ -163,6 +164,16 @@ let package = Package(
                 lifecycle, logging, protobuf,
             ],
             path: "test/CSIServerTests", swiftSettings: settings),
+        .target(
+            name: "StandIn", dependencies: ["SPDK", nioCore, nioPosix], path: "test/StandIn/Model",
+            swiftSettings: settings),
+        .testTarget(
+            name: "SPDKTests",
+            dependencies: [
+                "CSIServer", "CSIProto", "DeviceManager", "Registry", "SPDK", "StandIn", "TestSupport", asyncHTTPClient,
+                grpcCore, grpcPosix, lifecycle, logging, protobuf,
+            ],
+            path: "test/SPDKTests", swiftSettings: settings),
         .testTarget(
             name: "RegistryTests",
             dependencies: [
@@ -172,8 +183,13 @@ let package = Package(
             path: "test/RegistryTests", swiftSettings: settings),
         .executableTarget(
             name: "lab-guest",
-            dependencies: ["CSIProto", "LVM", "Registry", argumentParser, grpcCore, logging, protobuf],
+            dependencies: [
+                "CSIProto", "LVM", "Registry", "SPDK", argumentParser, asyncHTTPClient, grpcCore, logging, protobuf,
+            ],
             path: "test/lab/guest", swiftSettings: settings),
+        .executableTarget(
+            name: "spdk-stand-in", dependencies: ["StandIn", argumentParser], path: "test/StandIn/Program",
+            swiftSettings: settings),
         .executableTarget(
             name: "lab-node",
             dependencies: ["CSIServer", "DeviceManager", "Registry", argumentParser, lifecycle, logging, signals],

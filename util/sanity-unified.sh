@@ -4,6 +4,7 @@
 #
 #   CSI_ENDPOINT           default: unix:///tmp/pmem-csi.sock
 #   TEST_VOLUME_SIZE       default: 536870912 bytes
+#   TEST_MUTABLE           default: eraseafter: "false"; a parameter that may change
 #   TEST_EXPANDED_SIZE     default: 1073741824 bytes; both must fit the largest free space of a region
 set -o errexit -o nounset -o pipefail
 . "$(dirname "$(readlink -f "$0")")/common.sh"
@@ -15,7 +16,7 @@ if ! command -v csi-sanity >/dev/null; then
 fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/csi-sanity.XXXXXX")
-echo 'eraseafter: "false"' > "$work/mutable.yaml"
+echo "${TEST_MUTABLE:-eraseafter: \"false\"}" > "$work/mutable.yaml"
 trap 'rm -f "$work/mutable.yaml"; rmdir "$work/mount" "$work/stage" "$work" 2>/dev/null || [ ! -d "$work" ] || echo "left behind: $work" >&2' EXIT
 
 # gRPC in Go takes host:port where we write tcp://host:port.

@@ -60,12 +60,12 @@ extension SPDKError: RPCErrorConvertible {
         case (.notSent, _), (.lost, _), (.malformed, _): .unavailable
         case (.late, _): .deadlineExceeded
         case (.unauthorized, _): .unauthenticated
-        case (_, .notFound): .notFound
-        case (_, .exists): .alreadyExists
-        case (_, .noSpace): .resourceExhausted
-        case (_, .busy): .aborted
-        case (_, .notPermitted), (_, .unknownMethod): .failedPrecondition
-        case (_, .parameters), (_, .other), (_, nil): .internalError
+        case (_, .notFound?): .notFound
+        case (_, .exists?): .alreadyExists
+        case (_, .noSpace?): .resourceExhausted
+        case (_, .busy?): .aborted
+        case (_, .notPermitted?), (_, .unknownMethod?): .failedPrecondition
+        case (_, .parameters?), (_, .other?), (_, nil): .internalError
         }
     }
 

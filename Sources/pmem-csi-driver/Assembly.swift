@@ -30,6 +30,7 @@ struct Assembly {
         metrics.registerProcessMetrics(version: Version.current)
         var services = try metricsServices()
         switch (configuration.mode, configuration.cluster) {
+        case _ where configuration.isSPDK: services += try spdkServices()
         case (.controller, let cluster?): services += try controllerServices(cluster)
         case (.node, let cluster?): services += try nodeServices(cluster)
         default: services += try unifiedServices()

@@ -11,7 +11,8 @@ struct Driver: ProgramCommand {
         discussion: "Flags take one dash or two; each can come from the environment as PMEM_CSI_ and its name.",
         version: Version.current)
     static let syntax = FlagSyntax(
-        flags: LogOptions.flags + Options.flags, environmentNames: ["endpoint": "CSI_ENDPOINT"])
+        flags: LogOptions.flags + Options.flags, booleans: Options.booleans,
+        environmentNames: ["endpoint": "CSI_ENDPOINT"])
 
     @OptionGroup var log: LogOptions
     @OptionGroup var options: Options

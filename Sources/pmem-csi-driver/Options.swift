@@ -12,10 +12,22 @@ enum Mode: String, ExpressibleByArgument, CaseIterable {
     case node
 }
 
-extension ManagerKind: ExpressibleByArgument {
+/// The values of -deviceManager.
+enum ManagerChoice: ExpressibleByArgument, Equatable {
+    /// Volumes of this machine, or of the nodes.
+    case local(ManagerKind)
+    /// Volumes of SPDK storage nodes.
+    case spdk
+
     /// pmem-csi's first name for direct is taken, too.
     init?(argument: String) {
-        self.init(rawValue: argument == "ndctl" ? Self.direct.rawValue : argument)
+        if argument == "spdk" {
+            self = .spdk
+        } else if let kind = ManagerKind(rawValue: argument == "ndctl" ? ManagerKind.direct.rawValue : argument) {
+            self = .local(kind)
+        } else {
+            return nil
+        }
     }
 }
 
@@ -26,18 +38,35 @@ struct Options: ParsableArguments {
             "mode", "endpoint", "nodeid", "drivername", "deviceManager", "statePath", "metricsListen",
             "snapshotFreezeSeconds",
         ] + ThinOptions.flags + FileOptions.flags + ClusterOptions.flags
+    static let booleans = SPDKOptions.booleans
 
     @Option(
-        name: .customLong("mode"), help: "What this process does: unified (all, on one machine), controller or node.")
-    var mode = Mode.unified
-    @Option(name: .customLong("endpoint"), help: "Where the CSI calls are served: unix:///path or tcp://address:port.")
-    var endpoint = "unix:///tmp/pmem-csi.sock"
-    @Option(name: .customLong("nodeid"), help: "The CSI id of this node; Kubernetes' name of the node.")
-    var nodeID = "nodeid"
-    @Option(name: .customLong("drivername"), help: "The CSI name of this driver, in domain style.")
-    var driverName = "pmem-csi.intel.com"
-    @Option(name: .customLong("deviceManager"), help: "What volumes are made of: lvm, direct (or ndctl) or file.")
-    var deviceManager = ManagerKind.lvm
+        name: .customLong("mode"),
+        help: "What this process does: unified (all, on one machine; the default), controller or node.")
+    var mode: Mode?
+    @Option(
+        name: .customLong("endpoint"),
+        help: """
+            Where the CSI calls are served: unix:///path or tcp://address:port (default: unix:///tmp/pmem-csi.sock, \
+            with -deviceManager=spdk unix:///tmp/spdkcsi.sock).
+            """)
+    var endpoint = ""
+    @Option(
+        name: .customLong("nodeid"),
+        help: "The CSI id of this node; Kubernetes' name of the node (default: nodeid; with SPDK it must be given).")
+    var nodeID = ""
+    @Option(
+        name: .customLong("drivername"),
+        help: """
+            The CSI name of this driver, in domain style (default: pmem-csi.intel.com, with -deviceManager=spdk \
+            csi.spdk.io).
+            """)
+    var driverName = ""
+    @Option(
+        name: .customLong("deviceManager"),
+        help: "What volumes are made of: lvm (the default), direct (or ndctl), file, or spdk: on storage nodes.")
+    var deviceManager: ManagerChoice?
+    @OptionGroup var spdk: SPDKOptions
     @Option(
         name: .customLong("statePath"),
         help: """
@@ -56,6 +85,16 @@ struct Options: ParsableArguments {
     @OptionGroup var cluster: ClusterOptions
 
     func configuration() throws -> DriverConfiguration {
+        let choice = try spdk.choice(deviceManager)
+        let mode = try spdk.mode(mode)
+        let manager: ManagerKind = if case .local(let kind) = choice { kind } else { .lvm }
+        let isSPDK = choice == .spdk
+        let driverName = driverName.isEmpty ? isSPDK ? "csi.spdk.io" : "pmem-csi.intel.com" : driverName
+        guard !isSPDK || !nodeID.isEmpty else {
+            throw ValidationError(
+                "flag -nodeid is missing: targets of storage nodes know this node by a name that is made from it")
+        }
+        let nodeID = nodeID.isEmpty ? "nodeid" : nodeID
         guard Self.isDomainName(driverName) else {
             throw ValidationError(
                 "flag -drivername: \"\(driverName)\" is not a name in domain style of at most 63 letters, digits, dashes and dots"
@@ -73,12 +112,14 @@ struct Options: ParsableArguments {
             throw ValidationError("flag -statePath: \"\(statePath)\" is not an absolute path")
         }
         let thin = try thin.provisioning()
-        let capacity = try file.limit(deviceManager)
-        let cluster = try cluster.configuration(mode)
+        let capacity = try file.limit(manager)
+        // Storage nodes are between a controller and its nodes; they need not know each other.
+        let cluster = try cluster.configuration(isSPDK ? .unified : mode)
         do {
             return DriverConfiguration(
-                mode: mode, endpoint: try Endpoint(endpoint), nodeID: nodeID, driverName: driverName,
-                deviceManager: deviceManager, statePath: statePath, capacity: capacity,
+                mode: mode, endpoint: try Endpoint(spdk.endpoint(endpoint, isSPDK)), nodeID: nodeID,
+                driverName: driverName,
+                deviceManager: manager, isSPDK: isSPDK, statePath: statePath, capacity: capacity,
                 metricsListen: metricsListen.isEmpty ? nil : metricsListen,
                 snapshotFreeze: .seconds(snapshotFreezeSeconds), thin: thin, cluster: cluster)
         } catch {
@@ -104,6 +145,8 @@ struct DriverConfiguration: Sendable {
     let nodeID: String
     let driverName: String
     let deviceManager: ManagerKind
+    /// Volumes are on storage nodes, and `deviceManager` means nothing.
+    let isSPDK: Bool
     let statePath: String
     /// Bytes that all files of volumes may have together; nil for all that there is.
     let capacity: UInt64?

@@ -1,3 +1,4 @@
+import CSIProto
 package import DeviceManager
 import SPDK
 
@@ -87,8 +88,7 @@ extension SPDKPool {
 // Access by host.
 extension SPDKPool {
     func host(_ node: String) -> String {
-        let cluster = configuration.current?.clusterName ?? ""
-        return HostIdentity(driverName: driverName, clusterName: cluster, nodeID: node).nqn
+        HostIdentity(driverName: driverName, clusterName: clusterName, nodeID: node).nqn
     }
 
     package func publish(_ id: VolumeID, _ request: PublishRequest) async throws -> [String: String] {

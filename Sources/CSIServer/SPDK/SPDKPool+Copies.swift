@@ -21,7 +21,7 @@ extension SPDKPool {
         let target = original.target
         let name = VolumeName.copy(
             request.name, isGuarded: wanted.isGuarded, of: original.volume.uuid, isSnapshot: isSnapshot)
-        let base = isSnapshot ? original.volume : try await self.base(of: original, for: request.name)
+        let base = if isSnapshot { original.volume } else { try await self.base(of: original, for: request.name) }
         let uuid = try await attempt(request.name, on: target.node.name) {
             try await target.clone(base.uuid, named: name)
         }
@@ -127,16 +127,20 @@ extension SPDKPool {
         }
         let (target, snapshot) = (found.target, found.volume)
         defer { state(target.node).promises = nil }
-        guard snapshot.clones.count > 1 else {
-            do {
-                return try await target.delete(snapshot.uuid)
-            } catch  where error.refusal == .notPermitted {
-                // Something was made from it just now.
-                return try await target.rename(snapshot.uuid, to: VolumeName.deleted(snapshot.uuid))
-            }
+        // With one, SPDK gives it the blocks; more would have to share them.
+        guard snapshot.clones.count < 2 else { throw inUse(id, snapshot.clones) }
+        do {
+            try await target.delete(snapshot.uuid)
+        } catch  where error.refusal == .notPermitted {
+            throw inUse(id, ["one made just now"])
         }
-        // What was made from it needs its blocks: it goes when they are not needed any more.
-        try await target.rename(snapshot.uuid, to: VolumeName.deleted(snapshot.uuid))
+    }
+
+    private func inUse(_ id: VolumeID, _ volumes: [String]) -> RequestError {
+        RequestError(
+            .failedPrecondition,
+            "snapshot \(id): the logical volumes \(volumes.sorted().joined(separator: ", ")) need its blocks, and SPDK can "
+                + "delete it when only one does; delete what was restored from it first")
     }
 
     package func snapshot(_ id: VolumeID) async throws -> VolumeRecord? {

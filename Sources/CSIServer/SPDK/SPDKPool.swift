@@ -67,6 +67,9 @@ package final class SPDKPool: VolumePool {
 extension SPDKPool {
     var nodes: [StorageNodeConfiguration] { configuration.current?.nodes ?? [] }
 
+    /// Part of the hosts' names.
+    package var clusterName: String { configuration.current?.clusterName ?? "" }
+
     func state(_ node: StorageNodeConfiguration) -> StorageNode {
         known.withLock { known in
             if let state = known[node.name], state.address == node.rpc { return state }
@@ -109,14 +112,18 @@ extension SPDKPool {
     func everywhere<Result: Sendable>(
         _ ask: @escaping @Sendable (SPDKTarget) async throws -> Result
     ) async -> [(node: StorageNodeConfiguration, answer: Swift.Result<Result, any Error>)] {
-        await withTaskGroup { group in
-            let nodes = nodes
+        let nodes = nodes
+        return await withTaskGroup(of: (Int, Swift.Result<Result, any Error>).self) { group in
             for (index, node) in nodes.enumerated() {
                 group.addTask { (index, await self.answer(of: node, ask)) }
             }
             var answers: [Int: Swift.Result<Result, any Error>] = [:]
             for await (index, answer) in group { answers[index] = answer }
-            return nodes.enumerated().compactMap { index, node in answers[index].map { (node, $0) } }
+            var found: [(node: StorageNodeConfiguration, answer: Swift.Result<Result, any Error>)] = []
+            for (index, node) in nodes.enumerated() {
+                if let answer = answers[index] { found.append((node: node, answer: answer)) }
+            }
+            return found
         }
     }
 
@@ -127,9 +134,11 @@ extension SPDKPool {
             if let failure = state(node).recentFailure { return .failure(failure) }
             let target = try target(node)
             do {
-                return .success(try await ask(target))
+                let result = try await ask(target)
+                state(node).note(nil)
+                return .success(result)
             } catch let error as SPDKError {
-                try await state(node).note { () throws(SPDKError) in throw error }
+                state(node).note(error)
                 return .failure(error)
             }
         } catch {

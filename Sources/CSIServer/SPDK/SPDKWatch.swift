@@ -18,7 +18,7 @@ package struct SPDKWatch: Service {
 
     package func run() async throws {
         await cancelWhenGracefulShutdown {
-            await withTaskGroup { group in
+            await withTaskGroup(of: Void.self) { group in
                 var running: [String: Task<Void, Never>] = [:]
                 while !Task.isCancelled {
                     _ = pool.secrets.current
@@ -56,7 +56,7 @@ package struct SPDKWatch: Service {
                 }
             }
             // Long lists cost the target's proxy much; it must not do nothing but answer us.
-            try? await Task.sleep(for: max(period, (.now - begin) * 10))
+            try? await Task.sleep(for: max(period, (ContinuousClock.now - begin) * 10))
         }
     }
 }
@@ -73,7 +73,7 @@ extension SPDKPool {
         let target = try target(node)
         let (list, exports) = try await state(node).note { () throws(SPDKError) in
             let list = try await target.list()
-            return (list, try await exports(target))
+            return (list, try await self.exports(target))
         }
         state(node).remember(list)
         for listed in list where !listed.isSnapshot && VolumeName(listed.name) != .hidden {

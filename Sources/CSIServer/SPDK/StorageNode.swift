@@ -1,4 +1,4 @@
-package import AsyncHTTPClient
+import AsyncHTTPClient
 import SPDK
 import Synchronization
 
@@ -29,20 +29,31 @@ final class StorageNode: Sendable {
     /// A node that was out of reach a moment ago: calls that can do without it do not wait for it again.
     var recentFailure: SPDKError? {
         state.withLock { state in
-            guard let failure = state.failure, .now - failure.at < .seconds(5) else { return nil }
+            guard let failure = state.failure, ContinuousClock.now - failure.at < .seconds(5) else { return nil }
             return failure.error
         }
     }
 
     /// Remembers whether the node could be reached.
-    func note<Result>(_ call: () async throws(SPDKError) -> Result) async throws(SPDKError) -> Result {
+    func note<Result: Sendable>(_ call: () async throws(SPDKError) -> Result) async throws(SPDKError) -> Result {
         do {
             let result = try await call()
-            state.withLock { $0.failure = nil }
+            note(nil)
             return result
         } catch {
-            if error.isOutage { state.withLock { $0.failure = (error, .now) } }
+            note(error)
             throw error
+        }
+    }
+
+    /// Nil: it answered.
+    func note(_ error: SPDKError?) {
+        state.withLock { state in
+            guard let error else {
+                state.failure = nil
+                return
+            }
+            if error.isOutage { state.failure = (error, ContinuousClock.now) }
         }
     }
 
@@ -61,7 +72,9 @@ final class StorageNode: Sendable {
     var promises: [String: UInt64]? {
         get {
             state.withLock { state in
-                guard let promises = state.promises, .now - promises.at < .seconds(30) else { return nil }
+                guard let promises = state.promises, ContinuousClock.now - promises.at < .seconds(30) else {
+                    return nil
+                }
                 return promises.bytes
             }
         }

@@ -69,6 +69,7 @@ extension SPDKTarget {
     /// A group that somebody else made with other addresses is not used.
     private func portalGroup() async throws(SPDKError) -> Int {
         let wanted = Set(node.listening.map { PortalGroup.Portal(host: $0.host, port: "\($0.port)") })
+        var last: SPDKError?
         for _ in 0..<3 {
             let groups: [PortalGroup] = try await client.read("iscsi_get_portal_groups")
             if let group = groups.first(where: { Set($0.portals) == wanted }) { return group.tag }
@@ -79,14 +80,17 @@ extension SPDKTarget {
             do {
                 try await tell("iscsi_create_portal_group", ["tag": .integer(tag), "portals": .array(portals)])
                 return tag
-            } catch  where error.refusal == .exists {
-                continue
+            } catch {
+                // The tag was taken a moment ago: SPDK has one answer for everything.
+                guard error.refusal != nil else { throw error }
+                last = error
             }
         }
-        throw SPDKError(.notSent, "storage node \(node.name): its portal groups change all the time")
+        throw last ?? SPDKError(.notSent, "storage node \(node.name): its portal groups change all the time")
     }
 
     private func initiatorGroup() async throws(SPDKError) -> Int {
+        var last: SPDKError?
         for _ in 0..<3 {
             let groups: [InitiatorGroup] = try await client.read("iscsi_get_initiator_groups")
             if let group = groups.first(where: \.isOpen) { return group.tag }
@@ -96,11 +100,13 @@ extension SPDKTarget {
                     "iscsi_create_initiator_group",
                     ["tag": .integer(tag), "initiators": ["ANY"], "netmasks": ["ANY"]])
                 return tag
-            } catch  where error.refusal == .exists {
-                continue
+            } catch {
+                // The tag was taken a moment ago: SPDK has one answer for everything.
+                guard error.refusal != nil else { throw error }
+                last = error
             }
         }
-        throw SPDKError(.notSent, "storage node \(node.name): its initiator groups change all the time")
+        throw last ?? SPDKError(.notSent, "storage node \(node.name): its initiator groups change all the time")
     }
 
     private static func free(_ tags: [Int]) -> Int {

@@ -70,11 +70,6 @@ extension SPDKTarget {
         }
     }
 
-    package func rename(_ uuid: String, to name: String) async throws(SPDKError) {
-        let _: JSONNode = try await client.change(
-            "bdev_lvol_rename", ["old_name": .string(uuid), "new_name": .string(name)])
-    }
-
     /// One that is gone is fine. Unmapping takes its time.
     package func delete(_ uuid: String) async throws(SPDKError) {
         do {

@@ -12,7 +12,7 @@ package enum VolumeName: Sendable, Equatable {
     case copy(isGuarded: Bool, ofSnapshot: Bool, uuid: String)
     /// Taken of the volume with this uuid, in seconds since 1970.
     case snapshot(of: String, at: UInt64)
-    /// A snapshot that nobody may see: one below a clone, or one that was deleted while volumes depended on it.
+    /// A snapshot that nobody may see: the one below a clone of a volume.
     case hidden
 
     package init(_ name: String) {
@@ -25,7 +25,7 @@ package enum VolumeName: Sendable, Equatable {
     }
 
     private static func marked(_ rest: Substring, hasStem: Bool) -> VolumeName? {
-        guard hasStem else { return rest.hasPrefix("b") || rest.hasPrefix("d") ? .hidden : nil }
+        guard hasStem else { return rest.hasPrefix("b") ? .hidden : nil }
         if rest == "h" { return .guarded }
         if rest.first == "t", rest.utf8.count == 41, let seconds = UInt64(rest.dropFirst().prefix(8), radix: 16),
             let uuid = uuid(rest.suffix(32))
@@ -59,8 +59,6 @@ package enum VolumeName: Sendable, Equatable {
 
     /// Of the snapshot below the clone `name`.
     package static func base(of name: String) -> String { "~b" + hash(name, 32) }
-
-    package static func deleted(_ uuid: String) -> String { "~d" + digits(uuid) }
 
     /// Whether the lvol is the volume called `name`.
     package static func isVolume(_ listed: ListedLogicalVolume, named name: String) -> Bool {

@@ -17,6 +17,8 @@ final class Driver: Sendable {
 
     /// Stands for a manager: the node side of volumes on storage targets, alone.
     static let remote = "remote"
+    /// Controller and node for an SPDK storage node.
+    static let spdk = "spdk"
     static let socket = "/run/pmem-csi/csi.sock"
     static let node = "host-1"
     static let metricsPort: UInt16 = 10010

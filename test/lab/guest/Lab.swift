@@ -20,7 +20,10 @@ struct Lab: Sendable {
         try Kernel.makeDirectories("/run/lab")
         programs = "/run/lab"
         let isRemote = manager == Driver.remote
-        for name in isRemote ? ["lab-node"] : ["pmem-ns-init", "pmem-vgm", "pmem-csi-driver", "csictl"]
+        for name in isRemote
+            ? ["lab-node"]
+            : (manager == Driver.spdk
+                ? ["pmem-csi-driver", "spdk-stand-in"] : ["pmem-ns-init", "pmem-vgm", "pmem-csi-driver", "csictl"])
         where !Kernel.exists("\(programs)/\(name)") {
             _ = try await execute("cp", "\(source)/\(name)", "\(programs)/\(name)").succeeded()
         }

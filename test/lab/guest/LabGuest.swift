@@ -7,7 +7,7 @@ import Glibc
 struct LabGuest: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab-guest", abstract: "Suites for a guest with emulated persistent memory.",
-        subcommands: [LVMSuite.self, DirectSuite.self, RemoteSuite.self, Comparison.self, Demo.self])
+        subcommands: [LVMSuite.self, DirectSuite.self, RemoteSuite.self, SPDKSuite.self, Comparison.self, Demo.self])
 }
 
 struct Place: ParsableArguments {

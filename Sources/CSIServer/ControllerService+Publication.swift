@@ -80,7 +80,9 @@ extension ControllerService {
             var parameters = record.parameters
             try parameters.apply(request.parameters)
             try parameters.apply(try MutableParameters(request.mutableParameters, pool.defaultParameters).values)
-            return parameters == record.parameters ? nil : "parameters: the volume was made with others"
+            // A storage node does not say with which parameters its volumes were made.
+            return parameters == record.parameters || record.remote != nil
+                ? nil : "parameters: the volume was made with others"
         } catch {
             return "\(error)"
         }

@@ -1,6 +1,7 @@
 import CSIProto
 package import DeviceManager
 import SPDK
+import Synchronization
 
 // Growing, limiting, giving to nodes, deleting.
 extension SPDKPool {

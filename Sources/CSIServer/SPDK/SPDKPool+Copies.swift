@@ -29,6 +29,7 @@ extension SPDKPool {
             throw SPDKError(.lost, "storage node \(target.node.name): volume \(uuid) is gone as soon as it was made")
         }
         state(target.node).promise(volume.size, in: volume.store)
+        state(target.node).remember(volume)
         return Found(target: target, volume: volume)
     }
 
@@ -98,6 +99,7 @@ extension SPDKPool {
         guard let snapshot = try await target.volume(uuid) else {
             throw SPDKError(.lost, "storage node \(target.node.name): snapshot \(uuid) is gone as soon as it was made")
         }
+        state(target.node).remember(snapshot)
         // From now on the volume may write all of its blocks anew.
         state(target.node).promises = nil
         return snapshotRecord(Found(target: target, volume: snapshot), sourceID: request.volume)

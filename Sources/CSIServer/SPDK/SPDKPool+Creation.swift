@@ -1,6 +1,7 @@
 package import DeviceManager
 import Logging
 import SPDK
+import Synchronization
 
 // Creation: one name becomes one logical volume, wherever it is; then its export.
 extension SPDKPool {
@@ -113,6 +114,7 @@ extension SPDKPool {
         guard let volume = try await target.volume(uuid) else {
             throw SPDKError(.lost, "storage node \(node): volume \(uuid) is gone as soon as it was made")
         }
+        state(target.node).remember(volume)
         return Found(target: target, volume: volume)
     }
 

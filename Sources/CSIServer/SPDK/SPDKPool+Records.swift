@@ -1,5 +1,6 @@
 package import DeviceManager
 import SPDK
+import Synchronization
 
 // What the services are told of a volume or snapshot.
 extension SPDKPool {

@@ -133,12 +133,13 @@ extension SPDKPool {
         do {
             if let failure = state(node).recentFailure { return .failure(failure) }
             let target = try target(node)
+            let begin = ContinuousClock.now
             do {
                 let result = try await ask(target)
-                state(node).note(nil)
+                state(node).note(nil, since: begin)
                 return .success(result)
             } catch let error as SPDKError {
-                state(node).note(error)
+                state(node).note(error, since: begin)
                 return .failure(error)
             }
         } catch {

@@ -2,6 +2,7 @@ import DeviceManager
 import Logging
 package import SPDK
 package import ServiceLifecycle
+import Synchronization
 
 /// Looks after the storage nodes that can be asked without a call's secrets: reads changed configuration files, makes
 /// exports again that a restarted target has forgotten, and removes what cut-off calls left.

@@ -26,7 +26,7 @@ final class StorageNode: Sendable {
         line = RPCLine(address, http: http)
     }
 
-    /// A node that was out of reach a moment ago: calls that can do without it do not wait for it again.
+    /// A node that let a call wait in vain a moment ago: calls that can do without it do not wait for it again.
     var recentFailure: SPDKError? {
         state.withLock { state in
             guard let failure = state.failure, ContinuousClock.now - failure.at < .seconds(5) else { return nil }
@@ -36,30 +36,37 @@ final class StorageNode: Sendable {
 
     /// Remembers whether the node could be reached.
     func note<Result: Sendable>(_ call: () async throws(SPDKError) -> Result) async throws(SPDKError) -> Result {
+        let begin = ContinuousClock.now
         do {
             let result = try await call()
-            note(nil)
+            note(nil, since: begin)
             return result
         } catch {
-            note(error)
+            note(error, since: begin)
             throw error
         }
     }
 
-    /// Nil: it answered.
-    func note(_ error: SPDKError?) {
+    /// Nil: it answered. One that refuses at once costs nobody anything.
+    func note(_ error: SPDKError?, since begin: ContinuousClock.Instant) {
+        let wasSlow = ContinuousClock.now - begin > .seconds(1)
         state.withLock { state in
             guard let error else {
                 state.failure = nil
                 return
             }
-            if error.isOutage { state.failure = (error, ContinuousClock.now) }
+            if error.isOutage, wasSlow { state.failure = (error, ContinuousClock.now) }
         }
     }
 
     func remember(_ list: [ListedLogicalVolume]) {
         let names = Set(list.map { ListedName(name: $0.name, isSnapshot: $0.isSnapshot) })
         state.withLock { $0.names = names }
+    }
+
+    func remember(_ volume: LogicalVolume) {
+        let name = ListedName(name: volume.name, isSnapshot: volume.isSnapshot)
+        state.withLock { _ = $0.names.insert(name) }
     }
 
     func mayHave(_ fits: (ListedLogicalVolume) -> Bool) -> Bool {

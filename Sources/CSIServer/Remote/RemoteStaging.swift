@@ -1,6 +1,7 @@
 import CSIProto
 import DeviceManager
 import Host
+import Logging
 
 /// NodeStageVolume for a volume of a storage target: connect, then all that `DeviceStaging` does.
 ///

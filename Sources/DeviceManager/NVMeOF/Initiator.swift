@@ -1,4 +1,4 @@
-import Host
+package import Host
 
 /// A node's side of a storage protocol: brings the block device of a volume here, and takes it away.
 ///
@@ -33,7 +33,7 @@ package protocol Initiator: Sendable {
 
 extension BlockingLane {
     /// Asks until it holds; false when the time is over. `ask` blocks.
-    func wait(atMost limit: Duration, until ask: @escaping @Sendable () throws -> Bool) async throws(DeviceError)
+    package func wait(atMost limit: Duration, until ask: @escaping @Sendable () throws -> Bool) async throws(DeviceError)
         -> Bool
     {
         let end = ContinuousClock.now + limit

@@ -33,7 +33,8 @@ package protocol Initiator: Sendable {
 
 extension BlockingLane {
     /// Asks until it holds; false when the time is over. `ask` blocks.
-    package func wait(atMost limit: Duration, until ask: @escaping @Sendable () throws -> Bool) async throws(DeviceError)
+    package func wait(atMost limit: Duration, until ask: @escaping @Sendable () throws -> Bool)
+        async throws(DeviceError)
         -> Bool
     {
         let end = ContinuousClock.now + limit

@@ -157,21 +157,31 @@ enum RemoteLifeSteps {
             ])
     }
 
+    static func subsystem(_ number: Int, namespaces: Int = 1) -> NVMeTarget.Subsystem {
+        let uuids = (0..<namespaces).map { "\(number)0000000-0000-4000-8000-00000000000\($0)" }
+        return NVMeTarget.Subsystem(nqn: "nqn.2020-04.io.spdk.csi:uuid:\(uuids[0])", uuids: uuids)
+    }
+
     /// For the length of the body; the driver must have let go of it by then.
     static func withSubsystem<R>(
         _ number: Int, namespaces: Int = 1, anyHost: Bool = true,
         _ body: (NVMeTarget.Subsystem) async throws -> R
     ) async throws -> R {
-        let uuids = (0..<namespaces).map { "\(number)0000000-0000-4000-8000-00000000000\($0)" }
-        let nqn = "nqn.2020-04.io.spdk.csi:uuid:\(uuids[0])"
-        let subsystem = NVMeTarget.Subsystem(nqn: nqn, uuids: uuids)
-        try NVMeTarget.make(subsystem, anyHost: anyHost)
+        let subsystem = subsystem(number, namespaces: namespaces)
         let result: Result<R, any Error>
-        do { result = .success(try await body(subsystem)) } catch { result = .failure(error) }
+        do { result = .success(try await with(subsystem, anyHost: anyHost, body)) } catch { result = .failure(error) }
         if case .failure = result {
-            for index in uuids.indices { try? await volume(subsystem, index).down() }
+            for index in subsystem.uuids.indices { try? await volume(subsystem, index).down() }
         }
         try NVMeTarget.remove(subsystem)
         return try result.get()
+    }
+
+    /// It stays.
+    static func with<R>(
+        _ subsystem: NVMeTarget.Subsystem, anyHost: Bool = true, _ body: (NVMeTarget.Subsystem) async throws -> R
+    ) async throws -> R {
+        try NVMeTarget.make(subsystem, anyHost: anyHost)
+        return try await body(subsystem)
     }
 }

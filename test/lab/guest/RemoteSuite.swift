@@ -11,18 +11,24 @@ struct RemoteSuite: AsyncParsableCommand {
     @Flag(help: "Only the steps that fit into a few minutes.")
     var quick = false
 
-    @Option(help: "Ignored: there is one phase.")
+    @Option(help: "1: on a fresh machine. 2: after a reboot with the same records.")
     var phase = 1
 
     @Option(help: "Only the topics whose titles contain this, and the first.")
     var only: String?
 
     func run() async throws {
+        guard phase == 1 else {
+            return try await place.run(
+                [RemoteRebootSteps.record, RemoteLifeSteps.start, RemoteRebootSteps.afterwards], manager: Driver.remote,
+                quick: quick)
+        }
         let rest = [
             RemoteLifeSteps.topic, RemotePathSteps.topic, RemoteCrashSteps.topic, RemoteISCSISteps.topic,
         ]
         try await place.run(
-            [RemoteLifeSteps.start] + rest.filter { topic in only.map(topic.title.contains) ?? true },
+            [RemoteLifeSteps.start] + rest.filter { topic in only.map(topic.title.contains) ?? true }
+                + [RemoteRebootSteps.before],
             manager: Driver.remote, quick: quick)
     }
 }

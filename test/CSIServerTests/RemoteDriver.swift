@@ -7,6 +7,7 @@ import Host
 import Logging
 import Registry
 import ServiceLifecycle
+import SwiftProtobuf
 import TestSupport
 
 @testable import CSIServer
@@ -89,7 +90,7 @@ extension RemoteDriver {
 func withRemoteDriver<R: Sendable>(
     _ initiator: LoopInitiator, in directory: String, _ body: (RemoteDriver) async throws -> R
 ) async throws -> R {
-    let attachments = try await attachments(initiator, in: "\(directory)/state")
+    let attachments = try await openAttachments(initiator, in: "\(directory)/state")
     let node = RemoteNode(
         nodeID: "node-1", attachments: attachments, configuration: try NodeServerConfiguration(path: "/nonexistent"),
         logger: quiet)
@@ -108,7 +109,7 @@ func withRemoteDriver<R: Sendable>(
 }
 
 /// Waits for the lock of a driver before.
-private func attachments(_ initiator: LoopInitiator, in directory: String) async throws -> RemoteAttachments {
+private func openAttachments(_ initiator: LoopInitiator, in directory: String) async throws -> RemoteAttachments {
     for _ in 0..<500 {
         do throws(DeviceError) {
             return try make(initiator, directory)

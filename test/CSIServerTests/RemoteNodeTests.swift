@@ -1,8 +1,10 @@
 import CSIProto
 import DeviceManager
 import FoundationEssentials
+import GRPCCore
 import Glibc
 import Host
+import SwiftProtobuf
 import TestSupport
 import Testing
 

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import GRPCCore
 import Glibc
 
 /// Volumes over iSCSI, of tgt.

@@ -1,6 +1,7 @@
 import CSIProto
 import GRPCCore
 import Glibc
+import SwiftProtobuf
 
 /// Lives of volumes over NVMe/TCP.
 enum RemoteLifeSteps {

@@ -1,3 +1,4 @@
+import GRPCCore
 import Glibc
 
 /// Connections that are lost while a volume is in use.

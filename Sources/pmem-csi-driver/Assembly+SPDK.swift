@@ -48,12 +48,14 @@ extension Assembly {
     private func remoteNode(_ files: SPDKFiles, _ pool: SPDKPool?) throws -> RemoteNode {
         let own = try NodeServerConfiguration(path: files.node)
         let cluster = own.clusterName ?? pool?.clusterName ?? ""
+        var lookup: RemoteNode.Lookup?
+        if let pool { lookup = { id in try await pool.lookup(id) } }
         let host = HostIdentity(
             driverName: configuration.driverName, clusterName: cluster, nodeID: configuration.nodeID)
         return RemoteNode(
             nodeID: configuration.nodeID,
             attachments: try RemoteAttachments(directory: configuration.statePath, host: host, logger: logger),
-            configuration: own, lookup: pool.map { pool in { try await pool.lookup($0) } }, logger: logger)
+            configuration: own, lookup: lookup, logger: logger)
     }
 }
 

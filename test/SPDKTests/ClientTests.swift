@@ -146,7 +146,7 @@ struct ClientTests {
 
     @Test func `A slow node has its own callers wait, in order, until their deadline`() async throws {
         try await call({ _ in .silence }) { client in
-            await withTaskGroup { group in
+            await withTaskGroup(of: SPDKError.Code?.self) { group in
                 for _ in 0..<20 {
                     group.addTask { () -> SPDKError.Code? in
                         do {

@@ -4,14 +4,17 @@ import TestSupport
 import Testing
 
 struct ConfigurationTests {
-    private func parse(_ text: String) throws -> SPDKConfiguration {
-        try SPDKConfiguration(try JSONDecoder().decode(JSONNode.self, from: Data(text.utf8)))
+    private func thrown(_ body: () throws -> Void) -> String {
+        do {
+            try body()
+            return ""
+        } catch {
+            return "\(error)"
+        }
     }
 
-    private func node(_ change: (inout String) -> Void) -> String {
-        var text = #""name":"a","rpcURL":"http://127.0.0.1:9009","targetType":"nvme-tcp","targetAddr":"127.0.0.1""#
-        change(&text)
-        return "{\"nodes\":[{\(text)}]}"
+    private func parse(_ text: String) throws -> SPDKConfiguration {
+        try SPDKConfiguration(try JSONDecoder().decode(JSONNode.self, from: Data(text.utf8)))
     }
 
     @Test func `A file of spdk-csi is understood, whatever the case of its keys`() throws {
@@ -68,14 +71,14 @@ struct ConfigurationTests {
         ),
     ])
     func `What is wrong is named`(text: String, words: String) {
-        #expect { try parse(text) } throws: { "\($0)".contains(words) }
+        let error = thrown { _ = try parse(text) }
+        #expect(error.contains(words), "\(error)")
     }
 
     @Test func `A node that is there twice is refused`() {
         let one = #"{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"x"}"#
-        #expect { try parse("{\"nodes\":[\(one),\(one)]}") } throws: {
-            "\($0)".contains("nodes[1].name: \"a\" is there twice")
-        }
+        let error = thrown { _ = try parse("{\"nodes\":[\(one),\(one)]}") }
+        #expect(error.contains("nodes[1].name: \"a\" is there twice"), "\(error)")
     }
 
     @Test func `An error in the secrets names the key and never a value`() throws {
@@ -84,9 +87,8 @@ struct ConfigurationTests {
             #"{"rpcTokens":[{"name":"a","username":"u","password":["hunter2"]}]}"#, #"{"rpcTokens":"hunter2"}"#,
         ] {
             let node = try JSONDecoder().decode(JSONNode.self, from: Data(text.utf8))
-            #expect { try SPDKSecrets(node) } throws: { error in
-                "\(error)".contains("rpcTokens") && !"\(error)".contains("hunter2")
-            }
+            let error = thrown { _ = try SPDKSecrets(node) }
+            #expect(error.contains("rpcTokens") && !error.contains("hunter2"), "\(error)")
         }
     }
 
@@ -112,11 +114,12 @@ struct ConfigurationTests {
 
     @Test func `A missing file is an error at the start, but for the secrets`() throws {
         let directory = try TemporaryDirectory(), path = "\(directory.path)/none.json"
-        #expect {
-            try WatchedFile(path, isOptional: false, logger: quiet) { node throws(ConfigurationError) in
+        let error = thrown {
+            _ = try WatchedFile(path, isOptional: false, logger: quiet) { node throws(ConfigurationError) in
                 try SPDKConfiguration(node)
             }
-        } throws: { "\($0)".contains(path) }
+        }
+        #expect(error.contains(path), "\(error)")
         let file = try WatchedFile(path, isOptional: true, logger: quiet) { node throws(ConfigurationError) in
             try SPDKSecrets(node)
         }

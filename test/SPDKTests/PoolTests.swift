@@ -71,7 +71,7 @@ struct PoolTests {
                         }
                     }
                 }
-                return try await group.reduce(into: Set()) { $0.insert($1) }
+                return try await group.reduce(into: Set<String>()) { $0.insert($1) }
             }
             #expect(ids.count == 1)
             #expect(world.targets.map(\.lvols.count).reduce(0, +) == 1)

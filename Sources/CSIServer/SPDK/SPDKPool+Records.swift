@@ -1,4 +1,5 @@
 package import DeviceManager
+import Logging
 import SPDK
 import Synchronization
 

@@ -1,4 +1,5 @@
 package import DeviceManager
+import Logging
 import SPDK
 
 /// One store in which a volume could be made.

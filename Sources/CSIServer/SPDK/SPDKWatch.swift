@@ -1,6 +1,6 @@
 import DeviceManager
 import Logging
-package import SPDK
+import SPDK
 package import ServiceLifecycle
 import Synchronization
 

@@ -1,4 +1,4 @@
-package import NIOCore
+import NIOCore
 import NIOPosix
 
 /// A request of HTTP as it came, or a JSON text where the server stands for SPDK's own socket.
@@ -31,14 +31,14 @@ package struct RawServer: Sendable {
     package let port: Int
 
     package init(host: String = "127.0.0.1", port: Int = 0) async throws {
-        listener = try await Self.bootstrap().bind(host: host, port: port) { try Self.wrap($0) }
+        listener = try await Self.bootstrap().bind(host: host, port: port) { Self.wrap($0) }
         self.port = listener.channel.localAddress?.port ?? 0
     }
 
     package init(unixPath: String) async throws {
         listener = try await Self.bootstrap().bind(
             unixDomainSocketPath: unixPath, cleanupExistingSocketFile: true
-        ) { try Self.wrap($0) }
+        ) { Self.wrap($0) }
         port = 0
     }
 
@@ -47,7 +47,7 @@ package struct RawServer: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
     }
 
-    private static func wrap(_ channel: any Channel) throws
+    private static func wrap(_ channel: any Channel)
         -> EventLoopFuture<NIOAsyncChannel<ByteBuffer, ByteBuffer>>
     {
         channel.eventLoop.makeCompletedFuture {

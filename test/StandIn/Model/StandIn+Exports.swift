@@ -60,7 +60,9 @@ extension StandIn {
                 "allow_any_host": true, "hosts": [],
             ]
             guard let nqn = parameters.optionalText("nqn") else {
-                return .array([discovery] + state.exports.subsystems.sorted { $0.key < $1.key }.map(description))
+                return .array(
+                    [discovery]
+                        + state.exports.subsystems.sorted { $0.key < $1.key }.map { description($0.key, $0.value) })
             }
             guard let subsystem = state.exports.subsystems[nqn] else { throw StandInError.noDevice }
             return .array([description(nqn, subsystem)])

@@ -1,6 +1,6 @@
 import FoundationEssentials
 import Glibc
-package import SPDK
+import SPDK
 
 /// A logical volume store of a `StandIn`.
 package struct Store: Sendable {

@@ -1,5 +1,5 @@
 import FoundationEssentials
-package import SPDK
+import SPDK
 import Synchronization
 
 /// Stands for an SPDK target and its proxy: the calls that a driver makes, with SPDK's numbers and words. Volumes outlast

@@ -150,7 +150,9 @@ extension SPDKSteps {
         for delay in [0, 5, 20, 60, 150, 400, 800] {
             for isStaging in [true, false] {
                 if !isStaging { try await volume.stage(publish: context) }
-                let call = Task { isStaging ? try await volume.stage(publish: context) : try await volume.unstage() }
+                let call = Task {
+                    if isStaging { try await volume.stage(publish: context) } else { try await volume.unstage() }
+                }
                 try await Task.sleep(for: .milliseconds(delay))
                 try await lab.driver.crash()
                 if case .failure = await call.result { cuts += 1 }

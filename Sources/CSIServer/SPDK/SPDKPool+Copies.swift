@@ -54,7 +54,8 @@ extension SPDKPool {
         do {
             let uuid = try await target.snapshot(original.volume.uuid, named: hidden)
             if let base = try await target.volume(uuid) { return base }
-        } catch  where error.refusal == .exists {
+        } catch {
+            guard error.refusal == .exists else { throw error }
             if let base = try await target.volume("\(original.volume.store)/\(hidden)"), base.isSnapshot { return base }
         }
         throw RequestError(.aborted, "volume \(original.volume.uuid) is being copied by another call; try again")
@@ -133,7 +134,8 @@ extension SPDKPool {
         guard snapshot.clones.count < 2 else { throw inUse(id, snapshot.clones) }
         do {
             try await target.delete(snapshot.uuid)
-        } catch  where error.refusal == .notPermitted {
+        } catch {
+            guard error.refusal == .notPermitted else { throw error }
             throw inUse(id, ["one made just now"])
         }
     }

@@ -52,7 +52,8 @@ extension SPDKTarget {
                     "pg_ig_maps": [["pg_tag": .integer(portals), "ig_tag": .integer(initiators)]],
                     "disable_chap": true, "queue_depth": 64,
                 ])
-        } catch  where error.refusal != nil {
+        } catch {
+            guard error.refusal != nil else { throw error }
             guard try await hasTarget(uuid) else { throw error }
         }
     }
@@ -61,7 +62,8 @@ extension SPDKTarget {
         guard try await hasTarget(uuid) else { return }
         do {
             try await tell("iscsi_delete_target_node", ["name": .string(ISCSITarget.iqn(uuid))])
-        } catch  where error.refusal != nil {
+        } catch {
+            guard error.refusal != nil else { throw error }
             guard try await !hasTarget(uuid) else { throw error }
         }
     }

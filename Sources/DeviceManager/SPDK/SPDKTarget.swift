@@ -24,7 +24,8 @@ package struct SPDKTarget: Sendable {
         do {
             let found: [BlockDeviceReply] = try await client.read("bdev_get_bdevs", ["name": .string(name)])
             return found.first?.logicalVolume { _ in nil }
-        } catch  where error.refusal == .notFound {
+        } catch {
+            guard error.refusal == .notFound else { throw error }
             return nil
         }
     }
@@ -76,7 +77,8 @@ extension SPDKTarget {
             let _: JSONNode = try await settled { () throws(SPDKError) in
                 try await client.change("bdev_lvol_delete", ["name": .string(uuid)], timeout: .seconds(60))
             }
-        } catch  where error.refusal == .notFound {
+        } catch {
+            guard error.refusal == .notFound else { throw error }
             return
         }
     }
@@ -95,7 +97,8 @@ extension SPDKTarget {
         let count = Int(clamping: mebibytes)
         do {
             return try await client.change(method, parameters.merging(["size_in_mib": .integer(count)]) { $1 })
-        } catch  where error.refusal == .parameters && error.text.contains("decode_object") {
+        } catch {
+            guard error.refusal == .parameters && error.text.contains("decode_object") else { throw error }
             return try await client.change(
                 method,
                 parameters.merging(["size": .integer(count.multipliedReportingOverflow(by: 1 << 20).partialValue)]) {
@@ -112,7 +115,8 @@ extension SPDKTarget {
         while true {
             do {
                 return try await change()
-            } catch  where error.refusal == .busy && pause < .seconds(2) {
+            } catch {
+                guard error.refusal == .busy && pause < .seconds(2) else { throw error }
                 do {
                     try await Task.sleep(for: pause)
                 } catch {

@@ -81,7 +81,8 @@ extension SPDKTarget {
             let found: [Subsystem] = try await client.read(
                 "nvmf_get_subsystems", ["nqn": .string(Subsystem.nqn(uuid))])
             return found.first
-        } catch  where error.refusal == .notFound || error.refusal == .parameters {
+        } catch {
+            guard error.refusal == .notFound || error.refusal == .parameters else { throw error }
             return nil
         }
     }
@@ -116,7 +117,8 @@ extension SPDKTarget {
                     "nqn": .string(Subsystem.nqn(uuid)), "allow_any_host": .bool(export.allowsAnyHost),
                     "serial_number": .string(serial), "model_number": .string(uuid),
                 ])
-        } catch  where error.refusal != nil {
+        } catch {
+            guard error.refusal != nil else { throw error }
             // Somebody else was faster.
             guard let subsystem = try await subsystem(uuid) else { throw error }
             return subsystem
@@ -136,7 +138,8 @@ extension SPDKTarget {
         guard !found.contains(where: { $0.trtype.uppercased() == node.type.transport }) else { return }
         do {
             try await tell("nvmf_create_transport", ["trtype": .string(node.type.transport)])
-        } catch  where error.refusal == .exists {
+        } catch {
+            guard error.refusal == .exists else { throw error }
             return
         }
     }
@@ -149,7 +152,8 @@ extension SPDKTarget {
             try await tell(
                 "nvmf_subsystem_add_ns",
                 ["nqn": .string(subsystem.nqn), "namespace": ["bdev_name": .string(uuid), "nsid": 1]])
-        } catch  where error.refusal != nil {
+        } catch {
+            guard error.refusal != nil else { throw error }
             guard try await self.subsystem(uuid)?.namespaces.isEmpty == false else { throw error }
         }
     }
@@ -165,7 +169,8 @@ extension SPDKTarget {
                         "traddr": .string(address.host), "trsvcid": .string("\(address.port)"),
                     ],
                 ])
-        } catch  where error.refusal != nil {
+        } catch {
+            guard error.refusal != nil else { throw error }
             // One that is there already is refused with the words for everything.
             let found: [Subsystem] = try await client.read("nvmf_get_subsystems", ["nqn": .string(nqn)])
             guard found.first?.listens(at: address, node.type) == true else { throw error }
@@ -177,7 +182,8 @@ extension SPDKTarget {
         let nqn = Subsystem.nqn(uuid)
         do {
             try await tell("nvmf_subsystem_add_host", ["nqn": .string(nqn), "host": .string(host)])
-        } catch  where error.refusal != nil {
+        } catch {
+            guard error.refusal != nil else { throw error }
             guard try await subsystem(uuid)?.hosts.contains(where: { $0.nqn == host }) == true else { throw error }
         }
     }
@@ -188,7 +194,8 @@ extension SPDKTarget {
         do {
             try await tell(
                 "nvmf_subsystem_remove_host", ["nqn": .string(Subsystem.nqn(uuid)), "host": .string(host)])
-        } catch  where error.refusal != nil {
+        } catch {
+            guard error.refusal != nil else { throw error }
             guard try await subsystem(uuid)?.hosts.contains(where: { $0.nqn == host }) != true else { throw error }
         }
     }
@@ -197,7 +204,8 @@ extension SPDKTarget {
         guard try await subsystem(uuid) != nil else { return }
         do {
             try await tell("nvmf_delete_subsystem", ["nqn": .string(Subsystem.nqn(uuid))])
-        } catch  where error.refusal != nil {
+        } catch {
+            guard error.refusal != nil else { throw error }
             guard try await subsystem(uuid) == nil else { throw error }
         }
     }

@@ -157,8 +157,10 @@ private func initiator(_ directory: String) -> NVMeInitiator {
 
     @Test func `nothing connected is disconnected`() async throws {
         try await withDirectory { directory in
-            try await initiator(directory).disconnect(volume(), as: host)
-            #expect(try !initiator(directory).isConnected(volume(), as: nil))
+            let (initiator, volume) = (initiator(directory), try volume())
+            try await initiator.disconnect(volume, as: host)
+            let isConnected = try initiator.isConnected(volume, as: nil)
+            #expect(!isConnected)
         }
     }
 }

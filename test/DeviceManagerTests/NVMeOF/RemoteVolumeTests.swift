@@ -59,7 +59,8 @@ private func volume(
         let error = #expect(throws: DeviceError.self) { try volume(nvme.merging(["access": "host"]) { $1 }) }
         #expect(error?.code == .failedPrecondition)
         #expect(error?.message.contains("attachRequired") == true)
-        #expect(try volume(nvme.merging(["access": "any"]) { $1 }).transport == .tcp)
+        let open = try volume(nvme.merging(["access": "any"]) { $1 })
+        #expect(open.transport == .tcp)
     }
 
     @Test(
@@ -122,7 +123,8 @@ private func volume(
             ),
         ])
     func lists(text: String, expected: [String]) throws {
-        #expect(try TargetAddress.list(text, port: 4420, "targetAddr").map(\.description) == expected)
+        let found = try TargetAddress.list(text, port: 4420, "targetAddr").map(\.description)
+        #expect(found == expected)
     }
 
     @Test(
@@ -136,6 +138,7 @@ private func volume(
         #expect(TargetAddress.canonical("FD00:0:0::2") == "fd00::2")
         #expect(TargetAddress.canonical("10.0.0.1") == "10.0.0.1")
         #expect(TargetAddress.canonical("storage-1") == nil)
-        #expect(try TargetAddress(host: "localhost", port: 1).resolved().host.isEmpty == false)
+        let looked = try TargetAddress(host: "localhost", port: 1).resolved()
+        #expect(["127.0.0.1", "::1"].contains(looked.host))
     }
 }

@@ -7,7 +7,9 @@ enum RemoteCrashSteps {
     static let topic = Topic(
         title: "kill -9 of the driver",
         steps: calls.map { call in
-            Step("at \(call.name): nothing is left after the start, or after the repeated call") { lab in
+            Step(
+                "at \(call.name): nothing is left after the start, or after the repeated call", quick: call.isQuick
+            ) { lab in
                 try await RemoteLifeSteps.withSubsystem(1) { subsystem in try await kill(lab, subsystem, at: call) }
             }
         }
@@ -32,15 +34,16 @@ enum RemoteCrashSteps {
         var isUnstage = false
         /// Whether the start alone, without another call, leaves nothing.
         var isTakenBack = true
+        var isQuick = false
     }
 
     private static let calls = [
         Call(name: "the first record", call: "rename,renameat,renameat2"),
         Call(name: "asking for a connection", call: "write", path: "/dev/nvme-fabrics"),
-        Call(name: "a connection just made", call: "read", path: "/dev/nvme-fabrics"),
+        Call(name: "a connection just made", call: "read", path: "/dev/nvme-fabrics", isQuick: true),
         Call(name: "the mount", call: "mount"),
         Call(name: "the unmount", call: "umount2", isUnstage: true, isTakenBack: false),
-        Call(name: "ending a connection", call: "write", path: "/sys/class/nvme", isUnstage: true),
+        Call(name: "ending a connection", call: "write", path: "/sys/class/nvme", isUnstage: true, isQuick: true),
         Call(name: "forgetting the record", call: "unlink,unlinkat", isUnstage: true),
     ]
 

@@ -83,14 +83,14 @@ extension DeviceStaging {
             throw DeviceError(
                 .failedPrecondition, "\(path): \(mount.source) is mounted there, not volume \(volume.id)")
         }
-        guard mount.type == type.rawValue, mount.isCompatible(readOnly: readOnly, options: options) else {
-            throw DeviceError(
-                .alreadyExists, "volume \(volume.id) is mounted at \(path) in another way; unmount it there first")
-        }
         guard volume.isCurrent(mount) else {
             throw DeviceError(
                 .failedPrecondition,
                 "volume \(volume.id): the device that is mounted at \(path) was lost; unstage the volume first")
+        }
+        guard mount.type == type.rawValue, mount.isCompatible(readOnly: readOnly, options: options) else {
+            throw DeviceError(
+                .alreadyExists, "volume \(volume.id) is mounted at \(path) in another way; unmount it there first")
         }
         return true
     }

@@ -164,14 +164,4 @@ extension SPDKSteps {
         try await detach(volume)
         return "\(cuts) of 14 calls were cut off"
     }
-
-    /// The host is at 10.0.2.2.
-    func connectNetwork() async throws {
-        _ = try await execute("modprobe", "virtio_net").succeeded()
-        let names = try FileManager.default.contentsOfDirectory(atPath: "/sys/class/net")
-        guard let name = names.first(where: { $0.hasPrefix("e") }) else { throw Failure("no network among \(names)") }
-        _ = try await execute("ip", "link", "set", name, "up").succeeded()
-        _ = try await execute("ip", "addr", "add", "10.0.2.15/24", "dev", name).succeeded()
-        _ = try await execute("ip", "route", "add", "default", "via", "10.0.2.2").succeeded()
-    }
 }

@@ -17,7 +17,7 @@ struct SPDKSteps: Sendable {
             title: "Start",
             steps: [
                 Step("the storage node, and files as spdk-csi has them", essential: true) { lab in
-                    if !node.isReal { try await NVMeTarget.start() } else { try await connectNetwork() }
+                    if !node.isReal { try await NVMeTarget.start() }
                     _ = try await execute("modprobe", "nvme-tcp").succeeded()
                     try node.configure()
                     try await node.start(lab.programs)

@@ -37,7 +37,7 @@ END
 control_plane_process() {
     local name=$1
     shift
-    "$@" > "$DIRECTORY/$name.log" 2>&1 &
+    setsid "$@" > "$DIRECTORY/$name.log" 2>&1 < /dev/null &
     control_plane_processes=("$!" "${control_plane_processes[@]}")
 }
 
@@ -56,6 +56,13 @@ control_plane_certificates() {
     ) 2> "$DIRECTORY/pki.log"
 }
 
+# NAME USER [GROUP]: somebody with a kubeconfig of that name; before start_api_server.
+add_user() {
+    local token
+    token=$(openssl rand -hex 16)
+    echo "$token,$2,$1,${3:-}" >> "$DIRECTORY/tokens.csv"
+}
+
 # NAME TOKEN: a kubeconfig.
 kubeconfig() {
     cat > "$DIRECTORY/$1.kubeconfig" << END
@@ -66,17 +73,16 @@ users: [{name: $1, user: {token: "$2"}}]
 contexts: [{name: lab, context: {cluster: lab, user: $1}}]
 current-context: lab
 END
-    echo "$DIRECTORY/$1.kubeconfig"
 }
 
 # ARGUMENTS...: more flags of kube-apiserver.
 start_api_server() {
-    local etcd_port peer_port token
+    local etcd_port peer_port token user name
     read -r etcd_port peer_port API_PORT <<< "$(free_ports 3)"
     API_SERVER=https://$ADDRESS:$API_PORT
     control_plane_certificates
-    token=$(openssl rand -hex 16)
-    echo "$token,admin,admin,system:masters" > "$DIRECTORY/tokens.csv"
+    add_user admin admin system:masters
+    while IFS=, read -r token user name _; do kubeconfig "$name" "$token"; done < "$DIRECTORY/tokens.csv"
     # Nothing of this has to outlive a crash of the machine.
     control_plane_process etcd "$(etcd_program)" --data-dir "$DIRECTORY/etcd" --unsafe-no-fsync \
         --listen-client-urls "http://127.0.0.1:$etcd_port" --advertise-client-urls "http://127.0.0.1:$etcd_port" \
@@ -88,8 +94,7 @@ start_api_server() {
         --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$DIRECTORY/pki/sa.pub" \
         --service-account-signing-key-file "$DIRECTORY/pki/sa.key" --token-auth-file "$DIRECTORY/tokens.csv" \
         --authorization-mode Node,RBAC --allow-privileged=true --service-cluster-ip-range 10.96.0.0/16 "$@"
-    KUBECONFIG=$(kubeconfig admin "$token")
-    export KUBECONFIG
+    export KUBECONFIG=$DIRECTORY/admin.kubeconfig
     control_plane_wait 60 kubectl get --raw /readyz
 }
 

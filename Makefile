@@ -3,7 +3,7 @@
 .NOTPARALLEL:
 SHELL := /bin/bash -o pipefail
 .PHONY: all demo demo-keep demo-nvdimm test test-full lab lab-shell sanity check format protos clean help
-.PHONY: packages lab-packages demo-programs debug
+.PHONY: packages lab-packages demo-programs debug csictl build-images push-images image-archive start stop test_e2e manifests
 
 PROGRAMS := pmem-ns-init pmem-vgm pmem-csi-driver
 DEBUG_PROGRAMS := $(PROGRAMS) csictl csi-conformance lab-guest lab-node cluster-simulation spdk-stand-in
@@ -11,6 +11,10 @@ SWIFT_FILES := $(shell find Package.swift Sources test util -name '*.swift' -not
 PROTOS := Sources/CSIServer/Proto Sources/CSIServer/Progress/Proto Sources/CSIServer/Cluster/Proto Sources/Registry/Proto
 GENERATED ?= .
 SUITE ?= lvm
+REGISTRY ?= localhost:5000
+TAG ?= canary
+IMAGE := $(REGISTRY)/pmem-csi-driver:$(TAG)
+CONTAINER_ENGINE ?= docker
 
 # A function to a section and no symbol exported, so that the linker can drop what is never called; relocations in a
 # tenth of the room; libstdc++ from .build/static. LLVM's linker, since the default one cannot pack relocations.
@@ -27,6 +31,42 @@ all: packages
 	    swift build -c release --static-swift-stdlib $(LEAN) --product $$program && \
 	    install -s -m 755 .build/release/$$program _output/ || exit; \
 	done
+
+# One more program of the image.
+csictl: packages
+	@mkdir -p _output .build/static
+	ln -sf "$$(clang++ -print-file-name=libstdc++.a)" .build/static/
+	swift build -c release --static-swift-stdlib $(LEAN) --product csictl
+	install -s -m 755 .build/release/csictl _output/
+
+## build-images: builds the image of all programs with a container engine (REGISTRY, TAG, CONTAINER_ENGINE)
+build-images:
+	$(CONTAINER_ENGINE) build -f deploy/Dockerfile -t $(IMAGE) .
+
+## push-images: pushes it to REGISTRY
+push-images:
+	$(CONTAINER_ENGINE) push $(IMAGE)
+
+## image-archive: makes the same image as _output/pmem-csi-driver.tar, without a container engine
+image-archive: all csictl
+	IMAGE=$(IMAGE) deploy/image/archive _output/pmem-csi-driver.tar
+
+## manifests: makes the single files of deploy/kubernetes-* from the overlays
+manifests:
+	deploy/render
+
+## start: a Kubernetes cluster of guests with emulated NVDIMMs (test/test-config.sh)
+start: lab-packages debug
+	@util/install-packages e2e
+	test/e2e/start
+
+## stop: ends it, and leaves nothing
+stop:
+	test/e2e/stop
+
+## test_e2e: the end-to-end suite on that cluster
+test_e2e:
+	test/e2e/run
 
 ## demo: shows on this machine what volumes made of files can do, step by step, and leaves nothing behind
 demo: demo-programs
@@ -51,6 +91,7 @@ test: lab-packages debug
 	test/lab/run lvm --quick
 	test/lab/run spdk --quick
 	test/lab/conformance quick
+	test/kubernetes/manifests
 
 ## test-full: SUITE=lvm|direct|cluster|simulation|compare|conformance|fuzz|thread|address: all of it, as long as it takes (test/full)
 test-full: lab-packages debug
@@ -78,6 +119,7 @@ sanity: lab-packages
 check: packages
 	swift format lint --strict $(SWIFT_FILES)
 	! grep -nE '^ *((public|package|internal|private|@testable) )*import Foundation$$' $(SWIFT_FILES)
+	if command -v kubectl > /dev/null; then deploy/render --check; else echo "skipped: deploy/render --check: no kubectl"; fi
 	$(MAKE) protos GENERATED=.build/protos
 	for directory in $(PROTOS); do diff -r -x '*.proto' .build/protos/$$directory $$directory || exit; done
 
@@ -104,8 +146,8 @@ clean:
 
 ## help: lists these targets
 help:
-	@sed -n 's/^## \([a-z-]*\): /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
-	    printf '  make %-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^## \([a-z_-]*\): /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	    printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 packages:
 	@util/install-packages

@@ -75,8 +75,8 @@ let package = Package(
         .executableTarget(
             name: "csictl",
             dependencies: [
-                "CSIProto", "ClusterProto", "ProgressProto", "DeviceManager", "LVM", "Ndctl", "Registry", grpcCore,
-                grpcPosix, grpcProtobuf, logging, protobuf,
+                "CSIProto", "ClusterProto", "ProgressProto", "DeviceManager", "LVM", "Ndctl", "Program", "Registry",
+                grpcCore, grpcPosix, grpcProtobuf, logging, protobuf,
             ],
             path: "util/csictl", swiftSettings: settings),
         .target(
@@ -177,8 +177,8 @@ let package = Package(
         .testTarget(
             name: "RegistryTests",
             dependencies: [
-                "pmem-csi-driver", "csictl", "CSIProto", "CSIServer", "ProgressProto", "Registry", "RegistryProto",
-                "TestSupport", grpcCore, grpcPosix, x509, lifecycle, logging, metrics, nioCore, nioPosix, protobuf,
+                "pmem-csi-driver", "csictl", "CSIProto", "CSIServer", "ClusterProto", "LVM", "Ndctl", "ProgressProto",
+                "Registry", "RegistryProto", "TestSupport", grpcCore, grpcPosix, x509, lifecycle, logging, metrics, nioCore, nioPosix, protobuf,
             ],
             path: "test/RegistryTests", swiftSettings: settings),
         .executableTarget(

@@ -4,7 +4,7 @@
 # result in Secrets with tls.crt, tls.key and ca.crt. Run it again to renew them.
 #   KUBECTL     how to call kubectl (default: kubectl)
 #   DRIVERNAME  the driver's name (default: pmem-csi.intel.com); the signer is DRIVERNAME/mutual-tls
-#   NAMESPACE   of the Secrets (default: default)
+#   NAMESPACE   of the Secrets, made if it is not there (default: pmem-csi)
 #   WORKDIR     with the authority, made if it is not there (default: _work/pmem-ca), see test/setup-ca.sh
 #   DAYS        how long the certificates hold (365)
 # Secrets: pmem-csi-registry-secrets for controllers, pmem-csi-node-secrets for nodes.
@@ -13,7 +13,7 @@ umask 077
 
 kubectl=${KUBECTL:-kubectl}
 driver=${DRIVERNAME:-pmem-csi.intel.com}
-namespace=${NAMESPACE:-default}
+namespace=${NAMESPACE:-pmem-csi}
 workdir=${WORKDIR:-_work/pmem-ca}
 here=$(cd "$(dirname "$0")" && pwd)
 [ -s "$workdir/ca.pem" ] || WORKDIR=$workdir "$here/setup-ca.sh"
@@ -65,5 +65,6 @@ EOF
     echo "secret $namespace/$secret: certificate of $name, signed by $(openssl x509 -in "$workdir/ca.pem" -noout -subject)"
 }
 
+$kubectl get namespace "$namespace" > /dev/null 2>&1 || $kubectl create namespace "$namespace" > /dev/null
 certificate pmem-registry pmem-csi-registry-secrets
 certificate pmem-node-controller pmem-csi-node-secrets

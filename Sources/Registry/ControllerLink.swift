@@ -73,7 +73,7 @@ struct ControllerLink {
     private func stayRegistered(_ succeeded: () -> Void) async throws -> End {
         let (events, happen) = AsyncStream<Event>.makeStream()
         return try await withClient(
-            to: address, security: node.security,
+            to: address, security: node.security, interceptors: node.interceptors,
             configure: { configuration in
                 configuration.connection.keepalive = .init(
                     time: .seconds(20), timeout: .seconds(10), allowWithoutCalls: true)
@@ -194,7 +194,8 @@ struct ControllerLink {
             var options = CallOptions.defaults
             options.timeout = .seconds(3)
             do {
-                try await withClient(to: address, security: node.security) { [options] client in
+                try await withClient(to: address, security: node.security, interceptors: node.interceptors) {
+                    [options] client in
                     _ = try await Registry_V0_Registry.Client(wrapping: client).unregisterController(
                         .with { $0.nodeID = node.nodeID }, options: options)
                 }

@@ -1,3 +1,4 @@
+package import GRPCCore
 package import Logging
 import NIOPosix
 import ServiceLifecycle
@@ -26,6 +27,7 @@ package final class Registration: Service {
     let security: MutualTLS
     let volumes: any VersionedVolumes
     let timing: Timing
+    let interceptors: [any ClientInterceptor]
     let logger: Logger
     private let controllers: [Endpoint]
     private let first: AsyncStream<Void>
@@ -34,8 +36,8 @@ package final class Registration: Service {
     /// `controllers` are those of `-registryEndpoint`; `announced` is where this node's controller service can be called.
     package init(
         nodeID: String, announced: @escaping @Sendable () async throws -> Endpoint, controllers: [Endpoint],
-        security: MutualTLS,
-        volumes: any VersionedVolumes, timing: Timing = Timing(), logger: Logger
+        security: MutualTLS, volumes: any VersionedVolumes, timing: Timing = Timing(),
+        interceptors: [any ClientInterceptor] = [], logger: Logger
     ) {
         self.nodeID = nodeID
         self.announced = announced
@@ -43,6 +45,7 @@ package final class Registration: Service {
         self.security = security
         self.volumes = volumes
         self.timing = timing
+        self.interceptors = interceptors
         self.logger = logger
         (first, firstEnd) = AsyncStream.makeStream()
     }

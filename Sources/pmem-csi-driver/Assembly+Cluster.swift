@@ -14,7 +14,9 @@ extension Assembly {
         let registry = NodeRegistry()
         let pool = ClusterPool(
             registry: registry,
-            nodes: NodeCaller(security: identities.security(as: .client, to: .nodeController)),
+            nodes: NodeCaller(
+                security: identities.security(as: .client, to: .nodeController),
+                interceptors: [peerCalls("pmem_csi_node_operations_seconds")]),
             state: try ControllerState(directory: configuration.statePath), driverName: configuration.driverName,
             manager: makeManager(configuration.deviceManager), logger: logger)
         metrics.registerGauge(
@@ -48,7 +50,7 @@ extension Assembly {
         let registration = Registration(
             nodeID: configuration.nodeID, announced: { try await controller.listeningEndpoint },
             controllers: cluster.registries, security: identities.security(as: .client, to: .registry), volumes: pool,
-            logger: logger)
+            interceptors: [peerCalls("pmem_csi_controller_operations_seconds")], logger: logger)
         let kubelet = server([
             identity(pool), NodeService(pool: pool, gate: gate), ProgressService(board: pool.board),
         ])
@@ -58,6 +60,11 @@ extension Assembly {
             Recovery(pool: pool, gate: gate), controller, StartEnd(server: controller), registration,
             Opening(service: kubelet) { if isNew { await registration.firstSuccess() } },
         ]
+    }
+
+    private func peerCalls(_ label: String) -> PeerCallMetrics {
+        PeerCallMetrics(
+            label, dimensions: [("driver_name", configuration.driverName), ("node", configuration.nodeID)])
     }
 
     /// A connection for each node is open all the time.

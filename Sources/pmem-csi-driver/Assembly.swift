@@ -128,6 +128,7 @@ struct Assembly {
             ("pmem_amount_max_volume_size", "Bytes of the largest volume that can be made.", { $0.maximumVolumeSize }),
             ("pmem_amount_managed", "Bytes that volumes can have, free and used.", { $0.total }),
         ]
+        registerRegions()
         let modes: [NamespaceMode?] = pool.defaultParameters.mode == nil ? [nil] : NamespaceMode.allCases
         for mode in modes {
             var parameters = pool.defaultParameters
@@ -144,6 +145,16 @@ struct Assembly {
                 }
             }
         }
+    }
+}
+
+extension Assembly {
+    /// What the machine has of persistent memory, used for volumes or not.
+    private func registerRegions() {
+        metrics.registerGauge(
+            name: "pmem_amount_total", help: "Bytes of all regions of persistent memory.",
+            labels: [("node", configuration.nodeID), ("driver_name", configuration.driverName)], simple: true
+        ) { ProcessFacts.persistentMemory() }
     }
 }
 

@@ -1,8 +1,10 @@
 import CoreMetrics
+import FoundationEssentials
 import Logging
 import NIOCore
 import NIOPosix
 import Registry
+import TestSupport
 import Testing
 
 @testable import pmem_csi_driver
@@ -102,7 +104,24 @@ struct PrometheusTests {
     @Test("the process started in the past and uses memory")
     func process() throws {
         #expect(try #require(ProcessFacts.startTime()) > 1_000_000_000)
-        #expect(try #require(ProcessFacts.residentMemory()) > 1_000_000)
+        let resident = try #require(ProcessFacts.residentMemory())
+        #expect(resident > 1_000_000)
+        #expect(try #require(ProcessFacts.virtualMemory()) > resident)
+        #expect(try #require(ProcessFacts.processorTime()) > 0)
+        let files = try #require(ProcessFacts.openFiles())
+        #expect(files >= 3 && files <= (try #require(ProcessFacts.openFilesLimit())))
+    }
+
+    @Test("regions are summed up, and nothing else")
+    func regions() throws {
+        let directory = try TemporaryDirectory()
+        for (name, size) in [("region0", "4160749568\n"), ("region1", "100\n"), ("namespace0.0", "7\n"), ("nmem0", "1\n")] {
+            try FileManager.default.createDirectory(
+                atPath: "\(directory.path)/\(name)", withIntermediateDirectories: true)
+            try Data(size.utf8).write(to: URL(filePath: "\(directory.path)/\(name)/size"))
+        }
+        #expect(ProcessFacts.persistentMemory(directory.path) == 4_160_749_668)
+        #expect(ProcessFacts.persistentMemory("\(directory.path)/nowhere") == 0)
     }
 
     private static func exchange(_ request: String, with endpoint: Endpoint) async throws -> String {

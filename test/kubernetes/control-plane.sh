@@ -39,6 +39,8 @@ control_plane_process() {
     shift
     setsid "$@" > "$DIRECTORY/$name.log" 2>&1 < /dev/null &
     control_plane_processes=("$!" "${control_plane_processes[@]}")
+    # For whoever has to end them later.
+    echo "$!" >> "$DIRECTORY/pids"
 }
 
 # One authority for the API server, the service account tokens' key beside it.

@@ -18,6 +18,7 @@ struct Csictl {
             case "help": print(Options.help)
             case "methods": printMethods()
             case "regions": try Regions.run()
+            case "status": try await Status(options).run()
             case "adopt": try await Adoption(options.arguments).run()
             default: try await call(options)
             }

@@ -18,6 +18,7 @@ struct Options {
                csictl [flags] SHORT FORM [key=value ...]
                csictl methods                              (every method with its request's fields)
                csictl adopt [ID ...]                       (see below)
+               csictl status [-json]                       (everything at a glance, and what needs attention)
                csictl regions                              (the NVDIMMs' free space, in pieces, as this machine has it)
 
         short forms:

@@ -14,9 +14,11 @@ package struct NodeCaller: Sendable {
     package static let patience = Duration.seconds(60)
 
     private let security: MutualTLS
+    private let interceptors: [any ClientInterceptor]
 
-    package init(security: MutualTLS) {
+    package init(security: MutualTLS, interceptors: [any ClientInterceptor] = []) {
         self.security = security
+        self.interceptors = interceptors
     }
 
     package func call<R: Sendable>(
@@ -28,7 +30,7 @@ package struct NodeCaller: Sendable {
         options.timeout = timeout
         do {
             return try await withClient(
-                to: node.endpoint, security: security, interceptors: [mark],
+                to: node.endpoint, security: security, interceptors: interceptors + [mark],
                 configure: { configuration in
                     // A node that lost its power says nothing.
                     configuration.connection.keepalive = .init(

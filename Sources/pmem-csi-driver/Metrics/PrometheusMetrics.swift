@@ -36,6 +36,10 @@ final class PrometheusMetrics: MetricsFactory, Sendable {
     private static let knownHelp = [
         "csi_plugin_operations_seconds": "Duration of CSI calls by method and gRPC status code.",
         "pmem_csi_operations_in_flight": "CSI calls that are being served.",
+        "pmem_csi_node_operations_seconds": "Duration of the controller's calls to nodes.",
+        "pmem_csi_controller_operations_seconds": "Duration of a node's calls to controllers.",
+        "pmem_csi_erased_bytes_total": "Bytes overwritten before their space is used again.",
+        "pmem_csi_lvm_runs_total": "Runs of the lvm program by command.",
     ]
 
     private let help: [String: String]

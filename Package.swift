@@ -178,7 +178,8 @@ let package = Package(
             name: "RegistryTests",
             dependencies: [
                 "pmem-csi-driver", "csictl", "CSIProto", "CSIServer", "ClusterProto", "LVM", "Ndctl", "ProgressProto",
-                "Registry", "RegistryProto", "TestSupport", grpcCore, grpcPosix, x509, lifecycle, logging, metrics, nioCore, nioPosix, protobuf,
+                "Registry", "RegistryProto", "TestSupport", grpcCore, grpcPosix, x509, lifecycle, logging, metrics,
+                nioCore, nioPosix, protobuf,
             ],
             path: "test/RegistryTests", swiftSettings: settings),
         .executableTarget(

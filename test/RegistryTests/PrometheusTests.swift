@@ -108,14 +108,16 @@ struct PrometheusTests {
         #expect(resident > 1_000_000)
         #expect(try #require(ProcessFacts.virtualMemory()) > resident)
         #expect(try #require(ProcessFacts.processorTime()) > 0)
-        let files = try #require(ProcessFacts.openFiles())
-        #expect(files >= 3 && files <= (try #require(ProcessFacts.openFilesLimit())))
+        let (files, limit) = (try #require(ProcessFacts.openFiles()), try #require(ProcessFacts.openFilesLimit()))
+        #expect(files >= 3 && files <= limit)
     }
 
     @Test("regions are summed up, and nothing else")
     func regions() throws {
         let directory = try TemporaryDirectory()
-        for (name, size) in [("region0", "4160749568\n"), ("region1", "100\n"), ("namespace0.0", "7\n"), ("nmem0", "1\n")] {
+        for (name, size) in [
+            ("region0", "4160749568\n"), ("region1", "100\n"), ("namespace0.0", "7\n"), ("nmem0", "1\n"),
+        ] {
             try FileManager.default.createDirectory(
                 atPath: "\(directory.path)/\(name)", withIntermediateDirectories: true)
             try Data(size.utf8).write(to: URL(filePath: "\(directory.path)/\(name)/size"))

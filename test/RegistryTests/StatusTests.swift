@@ -11,8 +11,10 @@ import Testing
 struct StatusTests {
     private static func region(_ namespaces: [Namespace] = [], readOnly: Bool = false) -> Region {
         Region(
-            bus: "ndbus0", devname: "region0", size: 4 << 30, availableSize: (4 << 30) - namespaces.reduce(0) { $0 + $1.rawSize },
-            maxAvailableExtent: 2 << 30, resource: 0, isReadOnly: readOnly, regionAlign: 16 << 20, namespaces: namespaces)
+            bus: "ndbus0", devname: "region0", size: 4 << 30,
+            availableSize: (4 << 30) - namespaces.reduce(0) { $0 + $1.rawSize },
+            maxAvailableExtent: 2 << 30, resource: 0, isReadOnly: readOnly, regionAlign: 16 << 20,
+            namespaces: namespaces)
     }
 
     private static func namespace(_ name: String, at start: UInt64, _ size: UInt64) -> Namespace {
@@ -24,7 +26,10 @@ struct StatusTests {
     @Test("the table and the JSON say the same")
     func spellings() throws {
         var report = StatusReport()
-        report.add(driver: .with { $0.name = "d"; $0.vendorVersion = "1" }, state: "ready")
+        report.add(
+            driver: .with {
+                $0.name = "d"; $0.vendorVersion = "1"
+            }, state: "ready")
         report.add(volumes: [
             .with {
                 $0.volume.volumeID = "v-1"
@@ -34,7 +39,11 @@ struct StatusTests {
                 $0.status.publishedNodeIds = ["n1"]
             }
         ])
-        report.add(nodes: [.with { $0.nodeID = "n1"; $0.state = "registered"; $0.availableBytes = 3 << 30 }])
+        report.add(nodes: [
+            .with {
+                $0.nodeID = "n1"; $0.state = "registered"; $0.availableBytes = 3 << 30
+            }
+        ])
         #expect(report.attention.isEmpty)
         let lines = report.text.split(separator: "\n").map(String.init)
         #expect(lines.contains("ID   NAME     SIZE   ON  USED BY") == false)
@@ -81,9 +90,10 @@ struct StatusTests {
                 name: "ndbus0region0fsdax", size: 1 << 30, free: 4 << 20,
                 physicalVolumes: [PhysicalVolume(device: "/dev/pmem0", isMissing: true)])
         ])
-        #expect(report.attention.map { String($0.prefix(40)) } == [
-            "group ndbus0region0fsdax: device /dev/pm", "group ndbus0region0fsdax is nearly full:",
-        ])
+        #expect(
+            report.attention.map { String($0.prefix(40)) } == [
+                "group ndbus0region0fsdax: device /dev/pm", "group ndbus0region0fsdax is nearly full:",
+            ])
     }
 
     @Test(
@@ -94,8 +104,12 @@ struct StatusTests {
     func nodes(_ state: String, _ silence: Int64, _ expected: String) {
         var report = StatusReport()
         report.add(nodes: [
-            .with { $0.nodeID = "n1"; $0.state = state; $0.secondsSilent = silence; $0.volumes = 2 },
-            .with { $0.nodeID = "n2"; $0.state = "registered" },
+            .with {
+                $0.nodeID = "n1"; $0.state = state; $0.secondsSilent = silence; $0.volumes = 2
+            },
+            .with {
+                $0.nodeID = "n2"; $0.state = "registered"
+            },
         ])
         #expect(report.attention.count == 1 && report.attention[0].hasPrefix(expected))
     }

@@ -1,7 +1,8 @@
-"""without.py SIDECARS: copies a list of objects (JSON) without the containers whose program is not in the folder SIDECARS."""
+"""without.py SIDECARS [CONTAINER...]: copies a list of objects (JSON) without the containers whose program is not in the folder
+SIDECARS, and without those that are named."""
 import json, os, sys
 
-folder = sys.argv[1]
+folder, unwanted = sys.argv[1], sys.argv[2:]
 programs = {"liveness-probe": "livenessprobe", "node-driver-registrar": "csi-node-driver-registrar"}
 objects = json.load(sys.stdin)
 for each in objects["items"]:
@@ -10,7 +11,10 @@ for each in objects["items"]:
     pod = each["spec"]["template"]["spec"]
     is_ours = lambda container: container["name"].endswith("-driver")
     is_there = lambda container: os.access(os.path.join(folder, programs.get(container["name"], container["name"])), os.X_OK)
-    pod["containers"] = [container for container in pod["containers"] if is_ours(container) or folder and is_there(container)]
+    pod["containers"] = [
+        container for container in pod["containers"]
+        if is_ours(container) or folder and is_there(container) and container["name"] not in unwanted
+    ]
     if not any(container["name"] == "liveness-probe" for container in pod["containers"]):
         for container in pod["containers"]:
             container.pop("livenessProbe", None)

@@ -61,7 +61,8 @@ extension StatusReport {
         if !nodes.contains(where: { $0.state == "registered" }) { attention.append("nodes: none is registered") }
         for node in nodes where node.state == "away" {
             attention.append(
-                "node \(node.nodeID) is away, with \(node.volumes) volumes; csictl node forget \(node.nodeID) if it is scrapped")
+                "node \(node.nodeID) is away, with \(node.volumes) volumes; csictl node forget \(node.nodeID) if it is scrapped"
+            )
         }
         for node in nodes where node.state == "registered" && node.secondsSilent > Self.longSilence {
             attention.append("node \(node.nodeID) has been silent for \(node.secondsSilent) s")

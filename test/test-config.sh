@@ -18,7 +18,10 @@ done
 : "${TEST_PMEM_MEM_SIZE:=4G}"
 # yes, no, or auto: yes on a machine that is no guest itself and has /dev/kvm.
 : "${TEST_KVM:=auto}"
-# The overlay that is installed: lvm or direct.
+# guest, or process: one worker without a guest, in namespaces of this machine, for volumes made of files only. It starts within
+# seconds where there is no KVM, and needs a kernel with overlay file systems, bridges and cgroups.
+: "${TEST_WORKER:=guest}"
+# The overlay that is installed: lvm, direct or file.
 : "${TEST_DEVICEMODE:=lvm}"
 # Folder of the built programs.
 : "${TEST_PROGRAMS:=.build/debug}"

@@ -37,6 +37,8 @@ final class Driver: Sendable {
             "-mode=unified", "-deviceManager", manager, "-endpoint", endpoint, "-nodeid", Self.node, "-statePath",
             records,
             "-metricsListen", "127.0.0.1:\(Self.metricsPort)", "-v=5",
+            // An emulated machine that is busy besides copies slowly; a later flag of the same name wins.
+            "-snapshotFreezeSeconds=60",
         ] + extra.withLock { $0 }
     }
 

@@ -46,7 +46,7 @@ package struct VolumeCapability: Sendable, Equatable {
             let possible = modes(reach).values.sorted().joined(separator: ", ")
             return reach == .node
                 ? "access mode \(mode) is not supported: a volume exists on one node, so it can be \(possible)"
-                : "access mode \(mode) is not supported here (several writers share raw block devices only); "
+                : "access mode \(Self.sharedRawModes[mode] ?? "\(mode)") is not supported here (several writers share raw block devices only); "
                     + "it can be \(possible)"
         }
         guard case .mount(let filesystem, _) = access else { return nil }

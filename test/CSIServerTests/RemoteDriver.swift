@@ -52,7 +52,7 @@ extension RemoteDriver {
     func stage(
         _ volume: TargetVolume, _ capability: Csi_V1_VolumeCapability = .mount(), publish: [String: String] = [:]
     ) async throws {
-        _ = try makeDirectory(volume.staging)
+        try FileManager.default.createDirectory(atPath: volume.staging, withIntermediateDirectories: true)
         _ = try await client.nodeStageVolume(
             .with {
                 ($0.volumeID, $0.stagingTargetPath) = (volume.id, volume.staging)

@@ -4,7 +4,7 @@ import Host
 // mkfs needs proof that nothing is lost: the record says what was done before, the device what is there now.
 extension DeviceStaging {
     /// Makes the file system unless it is there.
-    func prepare(_ type: FilesystemType, readOnly: Bool) async throws {
+    func prepare(_ type: FilesystemType) async throws {
         let found = try await blocking { [device] in try Filesystem.probe(device) }
         switch (format, found) {
         case (.never, .nothing): break
@@ -29,7 +29,7 @@ extension DeviceStaging {
                 .failedPrecondition, "volume \(volume.id) has \(known), not \(type.rawValue); ask for \(known)")
         default: throw refusal(found)
         }
-        guard !readOnly else {
+        guard mayFormat else {
             throw RequestError(
                 .failedPrecondition,
                 "volume \(volume.id) has no file system yet, and is to be read only; publish it writable once")

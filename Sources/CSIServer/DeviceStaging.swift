@@ -15,6 +15,8 @@ struct DeviceStaging {
     var mayBeCopy = false
     /// Other nodes may have it mounted, so not even a log is replayed.
     var isShared = false
+    /// Those who may only read do not make a file system.
+    var mayFormat = true
     var lane = BlockingLane.short
     /// Puts the state of the format in the volume's record, on disk.
     let save: @Sendable (VolumeRecord.Format) async throws -> Void
@@ -42,7 +44,7 @@ struct DeviceStaging {
         if !isDone {
             // A raw block publication that was cut off may have left the device so.
             try await blocking { [device] in try device.setReadOnly(false) }
-            try await prepare(type, readOnly: readOnly)
+            try await prepare(type)
             if !readOnly, !flags.contains("ro"), !Filesystem.canGrowMounted(type) {
                 try await Filesystem.growUnmountedExt4(on: device)
             }

@@ -19,10 +19,12 @@ struct RemoteStaging {
                 throw RequestError(.unavailable, "volume \(volume.id): its device is not here")
             }
             let isShared = capability.mode == .multiNodeReaderOnly
+            let readOnly = isShared || volume.isReadOnly
             let staging = DeviceStaging(
                 volume: device, device: block, format: record.format, mayBeCopy: true, isShared: isShared,
+                mayFormat: !readOnly,
                 lane: .remote, save: save)
-            try await staging.stage(at: path, readOnly: isShared || volume.isReadOnly, capability)
+            try await staging.stage(at: path, readOnly: readOnly, capability)
             try await finish()
         } catch {
             if before?.phase != .attached || record.phase != .attached { await takeBack() }

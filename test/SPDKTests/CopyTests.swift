@@ -85,9 +85,9 @@ struct CopyTests {
         try await withWorld([StandIn(stores: [store()])]) { world in
             let volume = try await world.create("pvc-1")
             // As spdk-csi takes it: under its own name.
-            let old = try await world.pool.find(#require(world.pool.volumeID(volume.volumeID)))?.target
-                .snapshot(uuid(volume.volumeID), named: "snapshot-old")
-            let id = "node0:\(try #require(old))"
+            let wanted = try #require(world.pool.volumeID(volume.volumeID))
+            let old = try #require(try await world.pool.find(wanted)).target
+            let id = "node0:\(try await old.snapshot(uuid(volume.volumeID), named: "snapshot-old"))"
             let listed = try await world.controller.listSnapshots(.init()).entries.map(\.snapshot)
             #expect(listed.map(\.snapshotID) == [id] && listed[0].sourceVolumeID == volume.volumeID)
             #expect(try await world.snapshot("snapshot-old", of: volume.volumeID).snapshotID == id)

@@ -135,7 +135,8 @@ struct PoolTests {
                     _ = try? await world.create("pvc-\(method)")
                     let volume = try await world.create("pvc-\(method)")
                     #expect(world.targets[0].lvols.count == 1, "\(method) \(fault)")
-                    #expect(try await world.pool.find(#require(world.pool.volumeID(volume.volumeID))) != nil)
+                    let id = try #require(world.pool.volumeID(volume.volumeID))
+                    #expect(try await world.pool.find(id) != nil)
                     for method in ["nvmf_delete_subsystem", "bdev_lvol_delete"] { world.targets[0].fail(method, fault) }
                     for _ in 0..<3 { try? await world.delete(volume.volumeID) }
                     try await world.delete(volume.volumeID)

@@ -86,10 +86,16 @@ extension SPDKPool {
     /// Where a volume could be made: those that fit first, by room in powers of two, and by a hash of the name within
     /// those, so that a repeated call meets the same store first.
     func ranked(_ rooms: [StoreRoom], name: String, size: UInt64) -> [StoreRoom] {
-        rooms.filter { $0.available >= size }.map { room in
+        var ranked: [(room: StoreRoom, power: Int, hash: String)] = []
+        for room in rooms where room.available >= size {
+            let place = "\(name)\u{1}\(room.target.node.name)\u{1}\(room.store.name)"
             let power = UInt64.bitWidth - room.available.leadingZeroBitCount
-            let hash = VolumeID.hash("\(name)\u{1}\(room.target.node.name)\u{1}\(room.store.name)", digits: 16)
-            return (room, power, hash)
-        }.sorted { $0.1 != $1.1 ? $0.1 > $1.1 : $0.2 < $1.2 }.map(\.0)
+            ranked.append((room: room, power: power, hash: VolumeID.hash(place, digits: 16)))
+        }
+        ranked.sort { left, right in
+            if left.power != right.power { return left.power > right.power }
+            return left.hash < right.hash
+        }
+        return ranked.map(\.room)
     }
 }

@@ -1,7 +1,7 @@
 import DeviceManager
 import Logging
 import SPDK
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// Looks after the storage nodes that can be asked without a call's secrets: reads changed configuration files, makes

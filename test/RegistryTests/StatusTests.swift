@@ -9,11 +9,13 @@ import Testing
 
 @Suite("csictl status")
 struct StatusTests {
-    private static func region(_ namespaces: [Namespace] = [], readOnly: Bool = false) -> Region {
+    private static func region(_ namespaces: [Namespace] = [], largest: UInt64 = 4 << 30, readOnly: Bool = false)
+        -> Region
+    {
         Region(
             bus: "ndbus0", devname: "region0", size: 4 << 30,
             availableSize: (4 << 30) - namespaces.reduce(0) { $0 + $1.rawSize },
-            maxAvailableExtent: 2 << 30, resource: 0, isReadOnly: readOnly, regionAlign: 16 << 20,
+            maxAvailableExtent: largest, resource: 0, isReadOnly: readOnly, regionAlign: 16 << 20,
             namespaces: namespaces)
     }
 
@@ -61,7 +63,9 @@ struct StatusTests {
         var report = StatusReport()
         // Four pieces of half a GiB each.
         report.add(regions: [
-            Self.region([0, 1, 2, 3].map { Self.namespace($0 == 0 ? "pmem-csi.new" : "v", at: $0 << 30, 512 << 20) })
+            Self.region(
+                [0, 1, 2, 3].map { Self.namespace($0 == 0 ? "pmem-csi.new" : "v", at: $0 << 30, 512 << 20) },
+                largest: 512 << 20)
         ])
         #expect(report.text.contains("region0"))
         #expect(report.attention.contains { $0.hasPrefix("namespace0.0 is half made") })
@@ -71,7 +75,7 @@ struct StatusTests {
     @Test("one piece of free memory is no fragmentation")
     func wholeRegion() {
         var report = StatusReport()
-        report.add(regions: [Self.region([Self.namespace("v", at: 0, 1 << 30)])])
+        report.add(regions: [Self.region([Self.namespace("v", at: 0, 1 << 30)], largest: 3 << 30)])
         #expect(report.attention.isEmpty)
     }
 

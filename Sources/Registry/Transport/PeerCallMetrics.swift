@@ -3,6 +3,7 @@ package import GRPCCore
 
 /// Client interceptor that counts and times what this process asks of the other side of the cluster: the controller of a
 /// node, or a node of the controller. The assembly gives it to whoever calls, under pmem-csi's names of the metrics.
+/// A call for which there is no connection never comes by here; the log has it.
 package struct PeerCallMetrics: ClientInterceptor {
     private let label: String
     private let dimensions: [(String, String)]

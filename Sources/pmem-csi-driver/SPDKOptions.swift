@@ -1,4 +1,5 @@
 import ArgumentParser
+import DeviceManager
 
 /// The flags of spdk-csi, which say with two words what -deviceManager and -mode say here.
 struct SPDKOptions: ParsableArguments {

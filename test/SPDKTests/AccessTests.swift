@@ -4,6 +4,7 @@ import GRPCCore
 import SPDK
 import ServiceLifecycle
 import StandIn
+import SwiftProtobuf
 import Testing
 
 @testable import CSIServer

@@ -1,6 +1,7 @@
 import CSIProto
 import GRPCCore
 import StandIn
+import SwiftProtobuf
 import Testing
 
 @testable import CSIServer

@@ -3,6 +3,7 @@ import DeviceManager
 import GRPCCore
 import SPDK
 import StandIn
+import SwiftProtobuf
 import Testing
 
 @testable import CSIServer

@@ -8,6 +8,7 @@ import Registry
 import SPDK
 import ServiceLifecycle
 import StandIn
+import SwiftProtobuf
 import TestSupport
 import Testing
 

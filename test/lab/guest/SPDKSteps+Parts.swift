@@ -3,6 +3,7 @@ import FoundationEssentials
 import GRPCCore
 import Glibc
 import SPDK
+import SwiftProtobuf
 
 // What the steps have in common.
 extension SPDKSteps {

@@ -3,6 +3,7 @@ import FoundationEssentials
 import GRPCCore
 import Glibc
 import SPDK
+import SwiftProtobuf
 
 /// Steps on one storage node.
 struct SPDKSteps: Sendable {

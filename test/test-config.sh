@@ -23,8 +23,10 @@ done
 : "${TEST_WORKER:=guest}"
 # The overlay that is installed: lvm, direct or file.
 : "${TEST_DEVICEMODE:=lvm}"
-# Folder of the built programs.
-: "${TEST_PROGRAMS:=.build/debug}"
+# Folder of the built programs; those for release make an image of a third, which is what an emulated guest spends minutes on.
+: "${TEST_PROGRAMS:=$([ -x _output/pmem-csi-driver ] && echo _output || echo .build/debug)}"
+# Seconds until a worker is ready; under emulation most of them unpack images.
+: "${TEST_START_TIMEOUT:=1200}"
 # Folder of kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy and kubelet.
 : "${KUBEBUILDER_ASSETS:=}"
 # Folder of csi-provisioner, csi-attacher, csi-resizer, csi-snapshotter, csi-node-driver-registrar, livenessprobe,

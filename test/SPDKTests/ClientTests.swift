@@ -152,7 +152,7 @@ struct ClientTests {
                         do {
                             let _: Bool = try await client.change("m", [:], timeout: .milliseconds(400))
                             return nil
-                        } catch { return error.code }
+                        } catch { return (error as? SPDKError)?.code }
                     }
                 }
                 var codes: [SPDKError.Code?] = []

@@ -1,5 +1,6 @@
 import CSIProto
 import GRPCCore
+import SPDK
 import StandIn
 import SwiftProtobuf
 import Testing

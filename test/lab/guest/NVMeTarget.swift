@@ -39,14 +39,14 @@ enum NVMeTarget {
 
     /// Brings the address of a path here, as a cable that is plugged in.
     static func connect(_ index: Int) async throws {
+        _ = try await execute("ip", "route", "del", "\(addresses[index])/32", "dev", "path\(index)")
         _ = try await execute("ip", "addr", "add", "\(addresses[index])/32", "dev", "path\(index)").succeeded()
-        _ = try await execute("ip", "route", "del", "blackhole", "\(addresses[index])/32")
     }
 
-    /// Nobody answers at that address any more, and nobody says so.
+    /// Nobody answers at that address any more, and nobody says so: a dummy device swallows what is sent.
     static func cut(_ index: Int) async throws {
-        _ = try await execute("ip", "route", "add", "blackhole", "\(addresses[index])/32").succeeded()
         _ = try await execute("ip", "addr", "del", "\(addresses[index])/32", "dev", "path\(index)").succeeded()
+        _ = try await execute("ip", "route", "add", "\(addresses[index])/32", "dev", "path\(index)").succeeded()
     }
 
     static func make(_ subsystem: Subsystem, size: UInt64 = 64 * MiB, anyHost: Bool = true) throws {

@@ -58,6 +58,8 @@ extension SPDKPool {
         for (node, error) in failures {
             let asked = memory.withLock { $0.attempts[name] } == node.name
             guard asked || state(node).mayHave({ isWanted($0, name) }) else { continue }
+            // With a wrong password, or none, waiting does not help.
+            guard let silent = error as? SPDKError, silent.code != .unauthorized else { throw error }
             throw RequestError(
                 .unavailable, "\"\(name)\" may exist on storage node \(node.name), which does not answer: \(error)")
         }

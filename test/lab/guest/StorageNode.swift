@@ -57,8 +57,10 @@ struct StorageNode: Sendable {
         _ = try Child.start(
             ["\(programs)/spdk-stand-in", "--directory", "\(Self.directory)/volumes"],
             output: "\(shared)/stand-in.log")
-        try await eventually("the stand-in answers", within: .seconds(20)) {
-            try await ask { try await $0.read("bdev_lvol_get_lvstores", as: JSONNode.self) } != .null
+        try await eventually("the stand-in answers", within: .seconds(60)) {
+            // Until it listens, a call fails.
+            let stores = try? await ask { try await $0.read("bdev_lvol_get_lvstores", as: JSONNode.self) }
+            return stores != nil && stores != .null
         }
     }
 

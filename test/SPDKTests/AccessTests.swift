@@ -67,7 +67,8 @@ struct AccessTests {
         }
     }
 
-    @Test func `What a restarted target has forgotten is made again without a call, hosts and limits too`() async throws {
+    @Test func `What a restarted target has forgotten is made again without a call, hosts and limits too`() async throws
+    {
         try await withWorld([StandIn(stores: [store()])]) { world in
             let target = world.targets[0]
             let guarded = uuid(try await world.create("pvc-1", ["access": "host", "rw_mbytes_per_sec": "9"]).volumeID)

@@ -105,7 +105,7 @@ private func serving(
 
 /// Waits for what happens soon by itself.
 func eventually(
-    within limit: Duration = .seconds(15), at location: SourceLocation = #_sourceLocation,
+    within limit: Duration = .seconds(60), at location: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
 ) async throws {
     let end = ContinuousClock.now + limit

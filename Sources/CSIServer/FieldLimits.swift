@@ -37,6 +37,20 @@ enum FieldLimits {
         }
     }
 
+    /// A path that may be left out.
+    static func optionalPath(_ value: String, _ field: String) throws(RequestError) -> String? {
+        value.isEmpty ? nil : try path(value, field)
+    }
+
+    /// The maps of a node call.
+    static func maps(
+        publishContext: [String: String], volumeContext: [String: String], secrets: [String: String]
+    ) throws(RequestError) {
+        try map(publishContext, "publish_context")
+        try map(volumeContext, "volume_context")
+        try map(secrets, "secrets")
+    }
+
     /// Control characters that a name may not have (CSI, CreateVolumeRequest.name).
     static func name(_ value: String, _ field: String) throws(RequestError) -> String {
         let value = try required(value, field)

@@ -38,6 +38,6 @@ extension LocalPool {
         let all = records.all.filter { record in
             record.kind == .snapshot && record.phase != .creating && (source == nil || record.source?.id == source)
         }
-        return page(all, after: id, limit: limit)
+        return all.page(after: id, limit: limit)
     }
 }

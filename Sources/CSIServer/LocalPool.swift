@@ -67,16 +67,7 @@ package final class LocalPool: VolumePool {
     }
 
     package func volumes(after id: VolumeID?, limit: Int) -> (volumes: [VolumeRecord], hasMore: Bool) {
-        page(records.all.filter { $0.kind == .volume && $0.phase != .creating }, after: id, limit: limit)
-    }
-
-    /// The records come in the order of their ids, so pages stay stable while others come and go.
-    func page(
-        _ records: [VolumeRecord], after id: VolumeID?, limit: Int
-    ) -> (volumes: [VolumeRecord], hasMore: Bool) {
-        let rest = records.filter { $0.id > id?.rawValue ?? "" }
-        guard limit > 0, rest.count > limit else { return (rest, false) }
-        return (Array(rest.prefix(limit)), true)
+        records.all.filter { $0.kind == .volume && $0.phase != .creating }.page(after: id, limit: limit)
     }
 
     package func capacity(for parameters: VolumeParameters, segments: [String: String]?) async throws -> Capacity {

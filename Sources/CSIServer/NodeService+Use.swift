@@ -11,7 +11,7 @@ extension NodeService {
     ) async throws -> Csi_V1_NodeGetVolumeStatsResponse {
         let text = try FieldLimits.required(request.volumeID, "volume_id")
         let path = try FieldLimits.required(request.volumePath, "volume_path", limit: FieldLimits.anyPath)
-        let staging = try optionalPath(request.stagingTargetPath)
+        let staging = try FieldLimits.optionalPath(request.stagingTargetPath, "staging_target_path")
         try pool.checkReady()
         let place = try await place(of: volumeOfAnyKind(text), at: path, staging: staging)
         return try await blockingDevice { try place.statistics() }
@@ -25,7 +25,7 @@ extension NodeService {
         }
         let text = try FieldLimits.required(request.volumeID, "volume_id")
         let path = try FieldLimits.required(request.volumePath, "volume_path", limit: FieldLimits.anyPath)
-        let staging = try optionalPath(request.stagingTargetPath)
+        let staging = try FieldLimits.optionalPath(request.stagingTargetPath, "staging_target_path")
         let size = try SizeRange(request.capacityRange)
         let capability = try VolumeCapability.optional(request)
         try FieldLimits.map(request.secrets, "secrets")
@@ -37,10 +37,6 @@ extension NodeService {
             return try await blockingDevice { try place.expand(to: size) }
         }
         return .with { $0.capacityBytes = Int64(clamping: bytes) }
-    }
-
-    private func optionalPath(_ path: String) throws(RequestError) -> String? {
-        path.isEmpty ? nil : try FieldLimits.path(path, "staging_target_path")
     }
 
     private func place(of record: VolumeRecord, at path: String, staging: String?) async throws -> VolumePlace {

@@ -23,7 +23,8 @@ package struct NodeService: Csi_V1_Node.SimpleServiceProtocol {
         let path = try FieldLimits.path(request.stagingTargetPath, "staging_target_path")
         let capability = try VolumeCapability(
             supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
-        try checkMaps(request.publishContext, request.volumeContext, request.secrets)
+        try FieldLimits.maps(
+            publishContext: request.publishContext, volumeContext: request.volumeContext, secrets: request.secrets)
         try pool.checkReady()
         try await gate.run(text) {
             guard let record = try volume(text) else { throw notFound(text) }
@@ -55,7 +56,8 @@ package struct NodeService: Csi_V1_Node.SimpleServiceProtocol {
         let target = try FieldLimits.path(request.targetPath, "target_path")
         let capability = try VolumeCapability(
             supported: request.volumeCapability, isPresent: request.hasVolumeCapability)
-        try checkMaps(request.publishContext, request.volumeContext, request.secrets)
+        try FieldLimits.maps(
+            publishContext: request.publishContext, volumeContext: request.volumeContext, secrets: request.secrets)
         if EphemeralVolume.isAsked(request) {
             let volume = try EphemeralVolume(request, capability, pool: pool)
             try pool.checkReady()
@@ -113,13 +115,5 @@ package struct NodeService: Csi_V1_Node.SimpleServiceProtocol {
             $0.nodeID = pool.topology.node
             $0.accessibleTopology = pool.topology.message
         }
-    }
-
-    private func checkMaps(
-        _ publish: [String: String], _ volume: [String: String], _ secrets: [String: String]
-    ) throws(RequestError) {
-        try FieldLimits.map(publish, "publish_context")
-        try FieldLimits.map(volume, "volume_context")
-        try FieldLimits.map(secrets, "secrets")
     }
 }

@@ -76,3 +76,13 @@ extension Readiness {
         }
     }
 }
+
+extension [VolumeRecord] {
+    /// Those behind `id` that fit (0: all of them). In the order of their ids, so pages stay stable while others come
+    /// and go.
+    func page(after id: VolumeID?, limit: Int) -> (volumes: [VolumeRecord], hasMore: Bool) {
+        let rest = filter { $0.id > id?.rawValue ?? "" }
+        guard limit > 0, rest.count > limit else { return (rest, false) }
+        return (Array(rest.prefix(limit)), true)
+    }
+}

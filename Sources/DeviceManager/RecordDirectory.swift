@@ -4,15 +4,15 @@ import Glibc
 /// A directory of small files that survive a loss of power, each whole or not there; locked against a second driver.
 ///
 /// Owned by those who keep records in it. Its methods block.
-final class RecordDirectory: Sendable {
-    let path: String
+package final class RecordDirectory: Sendable {
+    package let path: String
     /// Held open for its lock: two drivers on one directory would undo each other's work.
     private let handle: CInt
 
     /// Makes the directory if its parent exists.
     ///
     /// Throws `unavailable` while another process uses it.
-    init(_ path: String) throws(DeviceError) {
+    package init(_ path: String) throws(DeviceError) {
         self.path = path
         guard mkdir(path, 0o750) == 0 || errno == EEXIST else { throw Self.failure("create", path) }
         handle = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -30,7 +30,7 @@ final class RecordDirectory: Sendable {
     }
 
     /// In order.
-    func names() throws(DeviceError) -> [String] {
+    package func names() throws(DeviceError) -> [String] {
         do {
             return try FileManager.default.contentsOfDirectory(atPath: path).sorted()
         } catch {
@@ -39,7 +39,7 @@ final class RecordDirectory: Sendable {
     }
 
     /// On disk before it returns: temporary file, fsync, rename, fsync of the directory.
-    func write(_ record: some Encodable, to name: String, of title: String) throws(DeviceError) {
+    package func write(_ record: some Encodable, to name: String, of title: String) throws(DeviceError) {
         let path = "\(path)/\(name)"
         let temporary = path + ".tmp"
         let bytes: Data
@@ -60,11 +60,11 @@ final class RecordDirectory: Sendable {
         try sync()
     }
 
-    /// One that is gone already is fine.
-    func remove(_ name: String) throws(DeviceError) {
+    /// One that is gone already is fine. Without `durably` it may be there again after a loss of power.
+    package func remove(_ name: String, durably: Bool = true) throws(DeviceError) {
         let path = "\(path)/\(name)"
         guard unlink(path) == 0 || errno == ENOENT else { throw Self.failure("remove", path) }
-        try sync()
+        if durably { try sync() }
     }
 
     private func sync() throws(DeviceError) {

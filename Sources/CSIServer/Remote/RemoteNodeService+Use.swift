@@ -14,7 +14,7 @@ extension RemoteNodeService {
     ) async throws -> Csi_V1_NodeGetVolumeStatsResponse {
         let text = try FieldLimits.required(request.volumeID, "volume_id")
         let path = try FieldLimits.required(request.volumePath, "volume_path", limit: FieldLimits.anyPath)
-        let staging = try optionalPath(request.stagingTargetPath)
+        let staging = try FieldLimits.optionalPath(request.stagingTargetPath, "staging_target_path")
         try node.checkStarted()
         let (_, device) = try await attached(text, at: path, staging: staging)
         return try await blockingDevice(on: .remote) {
@@ -27,7 +27,7 @@ extension RemoteNodeService {
     ) async throws -> Csi_V1_NodeExpandVolumeResponse {
         let text = try FieldLimits.required(request.volumeID, "volume_id")
         let path = try FieldLimits.required(request.volumePath, "volume_path", limit: FieldLimits.anyPath)
-        let staging = try optionalPath(request.stagingTargetPath)
+        let staging = try FieldLimits.optionalPath(request.stagingTargetPath, "staging_target_path")
         let size = try SizeRange(request.capacityRange)
         let capability = try VolumeCapability.optional(request, reach: .anywhere)
         try FieldLimits.map(request.secrets, "secrets")
@@ -51,10 +51,6 @@ extension RemoteNodeService {
         _ = try await BlockingLane.remote.wait(atMost: size > 0 ? Self.growthLimit : .zero) {
             try device.size() >= size
         }
-    }
-
-    private func optionalPath(_ path: String) throws(RequestError) -> String? {
-        path.isEmpty ? nil : try FieldLimits.path(path, "staging_target_path")
     }
 
     private func attached(

@@ -22,9 +22,8 @@ package struct RemoteNodeService: Csi_V1_Node.SimpleServiceProtocol {
         let path = try FieldLimits.path(request.stagingTargetPath, "staging_target_path")
         let capability = try VolumeCapability(
             supported: request.volumeCapability, isPresent: request.hasVolumeCapability, reach: .anywhere)
-        try FieldLimits.map(request.publishContext, "publish_context")
-        try FieldLimits.map(request.volumeContext, "volume_context")
-        try FieldLimits.map(request.secrets, "secrets")
+        try FieldLimits.maps(
+            publishContext: request.publishContext, volumeContext: request.volumeContext, secrets: request.secrets)
         try node.checkStarted()
         try await gate.run(text) {
             let volume = try await node.volume(
@@ -59,9 +58,8 @@ package struct RemoteNodeService: Csi_V1_Node.SimpleServiceProtocol {
         let target = try FieldLimits.path(request.targetPath, "target_path")
         let capability = try VolumeCapability(
             supported: request.volumeCapability, isPresent: request.hasVolumeCapability, reach: .anywhere)
-        try FieldLimits.map(request.publishContext, "publish_context")
-        try FieldLimits.map(request.volumeContext, "volume_context")
-        try FieldLimits.map(request.secrets, "secrets")
+        try FieldLimits.maps(
+            publishContext: request.publishContext, volumeContext: request.volumeContext, secrets: request.secrets)
         guard !EphemeralVolume.isAsked(request) else {
             throw RequestError(
                 .invalidArgument, "volume_context: inline ephemeral volumes are not supported by this driver")

@@ -171,6 +171,6 @@ extension SPDKPool {
         let fitting = all.filter { record in
             source == nil || record.source.flatMap { volumeID($0.id) }.map(Self.uuid) == wanted && wanted != nil
         }
-        return page(fitting, after: id, limit: limit)
+        return fitting.page(after: id, limit: limit)
     }
 }

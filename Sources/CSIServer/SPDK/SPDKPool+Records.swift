@@ -93,7 +93,7 @@ extension SPDKPool {
                 self.record(Found(target: target, volume: volume), subsystem: byVolume[volume.uuid])
             }
         }
-        return page(all, after: id, limit: limit)
+        return all.page(after: id, limit: limit)
     }
 
     /// What all nodes list, in the order of ids. Nodes that do not answer are left out and named in the log; an error
@@ -115,14 +115,6 @@ extension SPDKPool {
         }
         if answered == 0, let failure { throw failure }
         return records.sorted { $0.id < $1.id }
-    }
-
-    func page(
-        _ records: [VolumeRecord], after id: VolumeID?, limit: Int
-    ) -> (volumes: [VolumeRecord], hasMore: Bool) {
-        let rest = records.filter { $0.id > id?.rawValue ?? "" }
-        guard limit > 0, rest.count > limit else { return (rest, false) }
-        return (Array(rest.prefix(limit)), true)
     }
 
     /// What a node must know of a volume of which it has only the id; nil when there is no such volume.

@@ -36,7 +36,7 @@ extension Assembly {
         let sidecars = server([
             identity(pool), ControllerService(pool: pool, gate: gate), ClusterService(pool: pool),
         ])
-        return identities.services + [nodes, sidecars, StartEnd(server: sidecars)]
+        return identities.services + [nodes, sidecars]
     }
 
     /// Identity and Node for kubelet; the controller calls for controllers alone.
@@ -57,7 +57,7 @@ extension Assembly {
         // With volumes here, pods must be able to start again although no controller can be reached.
         let isNew = pool.isEmpty
         return identities.services + [
-            Recovery(pool: pool, gate: gate), controller, StartEnd(server: controller), registration,
+            Recovery(pool: pool, gate: gate), controller, registration,
             Opening(service: kubelet) { if isNew { await registration.firstSuccess() } },
         ]
     }

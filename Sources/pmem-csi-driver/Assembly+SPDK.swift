@@ -30,7 +30,7 @@ extension Assembly {
             servers.append(identity(pool))
         }
         let server = server(servers)
-        return services + [server, StartEnd(server: server)]
+        return services + [server]
     }
 
     private func controllerPool(_ files: SPDKFiles, _ http: HTTPClient) throws -> SPDKPool {

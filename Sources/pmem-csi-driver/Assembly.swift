@@ -35,7 +35,7 @@ struct Assembly {
         case (.node, let cluster?): services += try nodeServices(cluster)
         default: services += try unifiedServices()
         }
-        services.append(ShutdownNotice(flag: shutdown))
+        services += [CodeTrimming(), ShutdownNotice(flag: shutdown)]
         let group = ServiceGroup(
             configuration: .init(
                 services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
@@ -56,7 +56,7 @@ struct Assembly {
             identity(pool), ControllerService(pool: pool, gate: gate), NodeService(pool: pool, gate: gate),
             ProgressService(board: pool.board),
         ])
-        return [Recovery(pool: pool, gate: gate), server, StartEnd(server: server)]
+        return [Recovery(pool: pool, gate: gate), server]
     }
 
     /// On the CSI socket.
@@ -155,16 +155,6 @@ extension Assembly {
             name: "pmem_amount_total", help: "Bytes of all regions of persistent memory.",
             labels: [("node", configuration.nodeID), ("driver_name", configuration.driverName)], simple: true
         ) { ProcessFacts.persistentMemory() }
-    }
-}
-
-/// Notices when the start is over.
-struct StartEnd: Service {
-    let server: GRPCService
-
-    func run() async throws {
-        if (try? await server.listeningEndpoint) != nil { Memory.forgetStart() }
-        try? await gracefulShutdown()
     }
 }
 

@@ -1,5 +1,6 @@
 import CLinux
 import NIOCore
+import ServiceLifecycle
 
 /// What the process does to stay small: a driver idles next to the workloads whose memory it must not take.
 enum Memory {
@@ -17,9 +18,19 @@ enum Memory {
         NIOSingletons.groupLoopCountSuggestion = 2
         NIOSingletons.blockingPoolThreadCountSuggestion = 2
     }
+}
 
-    /// Gives back the code that only the start needed, a third of what is mapped by then.
-    static func forgetStart() {
-        linux_unmap_code()
+/// Gives back the mapped code and constants that are not in use: right after the start, which needs half of them once, and
+/// then each minute. What calls do need costs them some hundred page faults on pages that the kernel still has, below a
+/// millisecond.
+struct CodeTrimming: Service {
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            var pause = Duration.seconds(1)
+            while (try? await Task.sleep(for: pause)) != nil {
+                linux_unmap_files()
+                pause = .seconds(60)
+            }
+        }
     }
 }

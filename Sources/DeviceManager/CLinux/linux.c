@@ -22,22 +22,22 @@ int linux_prctl(int option, unsigned long argument) {
     return prctl(option, argument, 0, 0, 0);
 }
 
-static int unmap_code(struct dl_phdr_info *info, size_t size, void *page_size) {
+static int unmap_file(struct dl_phdr_info *info, size_t size, void *page_size) {
     (void)size;
     unsigned long mask = *(unsigned long *)page_size - 1;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         // What is writable has relocations, which the file has not.
-        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || segment->p_flags & PF_W) continue;
+        if (segment->p_type != PT_LOAD || segment->p_flags & PF_W) continue;
         unsigned long start = (info->dlpi_addr + segment->p_vaddr) & ~mask;
         madvise((void *)start, info->dlpi_addr + segment->p_vaddr + segment->p_memsz - start, MADV_DONTNEED);
     }
     return 0;
 }
 
-void linux_unmap_code(void) {
+void linux_unmap_files(void) {
     unsigned long page_size = (unsigned long)sysconf(_SC_PAGESIZE);
-    dl_iterate_phdr(unmap_code, &page_size);
+    dl_iterate_phdr(unmap_file, &page_size);
 }
 
 _Static_assert(sizeof(struct linux_fsxattr) == sizeof(struct fsxattr), "struct fsxattr");

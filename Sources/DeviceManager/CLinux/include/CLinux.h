@@ -15,8 +15,9 @@ extern const int linux_AT_EMPTY_PATH;
 /// prctl(2) with one argument, since Swift imports no variadic function. Returns 0, or -1 and errno.
 int linux_prctl(int option, unsigned long argument);
 
-/// Unmaps the pages of the program's code and its libraries'; what is needed again the kernel maps again at its first use.
-void linux_unmap_code(void);
+/// Unmaps the pages of code and constants, of the program and its libraries; what is needed again the kernel maps again
+/// at its next use.
+void linux_unmap_files(void);
 
 /// struct fsxattr; linux.c checks the size.
 struct linux_fsxattr {

@@ -6,7 +6,7 @@ SHELL := /bin/bash -o pipefail
 .PHONY: packages lab-packages demo-programs debug csictl build-images push-images image-archive start stop test_e2e manifests
 
 PROGRAMS := pmem-ns-init pmem-vgm pmem-csi-driver
-DEBUG_PROGRAMS := $(PROGRAMS) csictl csi-conformance lab-guest lab-node cluster-simulation spdk-stand-in
+DEBUG_PROGRAMS := $(PROGRAMS) csictl csi-conformance lab-guest cluster-simulation spdk-stand-in
 SWIFT_FILES := $(shell find Package.swift Sources test util -name '*.swift' -not -path '*/Proto/*')
 PROTOS := Sources/CSIServer/Proto Sources/CSIServer/Progress/Proto Sources/CSIServer/Cluster/Proto Sources/Registry/Proto
 GENERATED ?= .

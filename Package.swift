@@ -192,10 +192,6 @@ let package = Package(
             name: "spdk-stand-in", dependencies: ["StandIn", argumentParser], path: "test/StandIn/Program",
             swiftSettings: settings),
         .executableTarget(
-            name: "lab-node",
-            dependencies: ["CSIServer", "DeviceManager", "Registry", argumentParser, lifecycle, logging, signals],
-            path: "test/lab/node", swiftSettings: settings),
-        .executableTarget(
             name: "cluster-simulation",
             dependencies: [
                 "CSIProto", "DeviceManager", "Registry", argumentParser, grpcCore, grpcPosix, lifecycle, logging,

@@ -10,33 +10,28 @@ final class Driver: Sendable {
     let directory: String
     let log: String
     let records: String
-    /// The value of -deviceManager.
-    let manager: String
+    /// The values of -deviceManager and -mode.
+    let manager: String, mode: String
     private let child = Mutex<Child?>(nil)
     private let extra = Mutex<[String]>([])
 
-    /// Stands for a manager: the node side of volumes on storage targets, alone.
-    static let remote = "remote"
-    /// Controller and node for an SPDK storage node.
-    static let spdk = "spdk"
     static let socket = "/run/pmem-csi/csi.sock"
     static let node = "host-1"
     static let metricsPort: UInt16 = 10010
 
-    init(program: String, shared: String, manager: String, records: String) {
+    init(program: String, shared: String, manager: String, mode: String, records: String) {
         self.program = program
         self.manager = manager
+        self.mode = mode
         self.records = records
         directory = "/run/pmem-csi"
         log = "\(shared)/driver.log"
     }
 
     func arguments(endpoint: String, records: String) -> [String] {
-        guard manager != Self.remote else { return ["--endpoint", endpoint, "--state", records] }
-        return [
-            "-mode=unified", "-deviceManager", manager, "-endpoint", endpoint, "-nodeid", Self.node, "-statePath",
-            records,
-            "-metricsListen", "127.0.0.1:\(Self.metricsPort)", "-v=5",
+        [
+            "-mode", mode, "-deviceManager", manager, "-endpoint", endpoint, "-nodeid", Self.node, "-statePath",
+            records, "-metricsListen", "127.0.0.1:\(Self.metricsPort)", "-v=5",
             // An emulated machine that is busy besides copies slowly; a later flag of the same name wins.
             "-snapshotFreezeSeconds=60",
         ] + extra.withLock { $0 }

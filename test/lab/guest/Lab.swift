@@ -16,20 +16,19 @@ struct Lab: Sendable {
     /// Programs start faster from the guest's memory than from the host's files.
     ///
     /// `records` is where the driver keeps its state; nil: in the shared folder.
-    init(programs source: String, shared: String, manager: String = "lvm", records: String? = nil) async throws {
+    init(
+        programs source: String, shared: String, manager: String = "lvm", mode: String = "unified",
+        records: String? = nil
+    ) async throws {
         try Kernel.makeDirectories("/run/lab")
         programs = "/run/lab"
-        let isRemote = manager == Driver.remote
-        for name in isRemote
-            ? ["lab-node"]
-            : (manager == Driver.spdk
-                ? ["pmem-csi-driver", "spdk-stand-in"] : ["pmem-ns-init", "pmem-vgm", "pmem-csi-driver", "csictl"])
-        where !Kernel.exists("\(programs)/\(name)") {
+        let others = manager == "spdk" ? ["spdk-stand-in"] : ["pmem-ns-init", "pmem-vgm", "csictl"]
+        for name in ["pmem-csi-driver"] + others where !Kernel.exists("\(programs)/\(name)") {
             _ = try await execute("cp", "\(source)/\(name)", "\(programs)/\(name)").succeeded()
         }
         self.shared = shared
         driver = Driver(
-            program: "\(programs)/\(isRemote ? "lab-node" : "pmem-csi-driver")", shared: shared, manager: manager,
+            program: "\(programs)/pmem-csi-driver", shared: shared, manager: manager, mode: mode,
             records: records ?? "\(shared)/state")
         lvm = LVM(logger: Logger(label: "lab", factory: { _ in SwiftLogNoOpLogHandler() }))
     }

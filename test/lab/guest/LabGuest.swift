@@ -17,13 +17,13 @@ struct Place: ParsableArguments {
     @Option(help: "The folder that outlives the guest, for logs and state.")
     var shared = ProcessInfo.processInfo.environment["LAB_SHARED"] ?? "/run/lab/shared"
 
-    func lab(manager: String = "lvm", records: String? = nil) async throws -> Lab {
-        try await Lab(programs: programs, shared: shared, manager: manager, records: records)
+    func lab(manager: String = "lvm", mode: String = "unified", records: String? = nil) async throws -> Lab {
+        try await Lab(programs: programs, shared: shared, manager: manager, mode: mode, records: records)
     }
 
     /// Throws an `ExitCode` of 1 when a step failed.
-    func run(_ topics: [Topic], manager: String, quick: Bool) async throws {
-        let lab = try await lab(manager: manager)
+    func run(_ topics: [Topic], manager: String, mode: String = "unified", quick: Bool) async throws {
+        let lab = try await lab(manager: manager, mode: mode)
         var report = Report()
         await report.run(topics, in: lab, quick: quick)
         _ = try? await lab.driver.stop()

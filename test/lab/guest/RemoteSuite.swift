@@ -20,8 +20,8 @@ struct RemoteSuite: AsyncParsableCommand {
     func run() async throws {
         guard phase == 1 else {
             return try await place.run(
-                [RemoteRebootSteps.record, RemoteLifeSteps.start, RemoteRebootSteps.afterwards], manager: Driver.remote,
-                quick: quick)
+                [RemoteRebootSteps.record, RemoteLifeSteps.start, RemoteRebootSteps.afterwards], manager: "spdk",
+                mode: "node", quick: quick)
         }
         let rest = [
             RemoteLifeSteps.topic, RemotePathSteps.topic, RemoteCrashSteps.topic, RemoteISCSISteps.topic,
@@ -29,6 +29,6 @@ struct RemoteSuite: AsyncParsableCommand {
         try await place.run(
             [RemoteLifeSteps.start] + rest.filter { topic in only.map(topic.title.contains) ?? true }
                 + [RemoteRebootSteps.before],
-            manager: Driver.remote, quick: quick)
+            manager: "spdk", mode: "node", quick: quick)
     }
 }

@@ -34,7 +34,7 @@ extension SPDKSteps {
             try? await volume.down()
             try? await detach(volume)
         }
-        try await CSI().delete(volume.id, secrets: Self.secrets)
+        try await patiently { try await CSI().delete(volume.id, secrets: Self.secrets) }
         try check(try await !CSI().ids().contains(volume.id), "\(volume.id) is listed after its deletion")
         return try result.get()
     }
@@ -111,15 +111,7 @@ extension SPDKSteps {
     func fifty() async throws -> String {
         let ids = try await withThrowingTaskGroup(of: String.self) { group in
             for _ in 0..<50 {
-                group.addTask {
-                    while true {
-                        do {
-                            return try await create("pvc-fifty", Self.guarded).id
-                        } catch let error as RPCError where error.code == .aborted {
-                            try await Task.sleep(for: .milliseconds(200))
-                        }
-                    }
-                }
+                group.addTask { try await patiently { try await create("pvc-fifty", Self.guarded).id } }
             }
             return try await group.reduce(into: Set<String>()) { $0.insert($1) }
         }

@@ -19,7 +19,7 @@ struct SPDKSuite: AsyncParsableCommand {
         let steps = SPDKSteps(node: node)
         let rest = [steps.life, steps.access, steps.losses] + (node.isReal ? [steps.copies] : [])
         try await place.run(
-            [steps.start] + rest.filter { topic in only.map(topic.title.contains) ?? true }, manager: Driver.spdk,
+            [steps.start] + rest.filter { topic in only.map(topic.title.contains) ?? true }, manager: "spdk",
             quick: quick)
     }
 }

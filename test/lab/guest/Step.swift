@@ -67,6 +67,19 @@ func refused<T>(_ code: RPCError.Code, _ what: String, _ call: () async throws -
     throw Failure("\(what): OK, expected \(code)")
 }
 
+/// Calls again while another call on the volume is under way, ever more rarely, as the sidecars do.
+func patiently<R>(_ call: () async throws -> R) async throws -> R {
+    var pause = Duration.seconds(1)
+    while true {
+        do {
+            return try await call()
+        } catch let error as RPCError where error.code == .aborted && pause < .seconds(64) {
+            try await Task.sleep(for: pause)
+            pause *= 2
+        }
+    }
+}
+
 /// Asks again and again until it holds.
 func eventually(_ what: String, within limit: Duration, _ holds: () async throws -> Bool) async throws {
     let end = ContinuousClock.now + limit

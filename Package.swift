@@ -171,7 +171,7 @@ let package = Package(
             name: "SPDKTests",
             dependencies: [
                 "CSIServer", "CSIProto", "DeviceManager", "Registry", "SPDK", "StandIn", "TestSupport", asyncHTTPClient,
-                grpcCore, grpcPosix, lifecycle, logging, protobuf,
+                grpcCore, grpcPosix, lifecycle, logging, nioCore, protobuf,
             ],
             path: "test/SPDKTests", swiftSettings: settings),
         .testTarget(

@@ -1,10 +1,12 @@
 import AsyncHTTPClient
 import FoundationEssentials
-import SPDK
+import NIOCore
 import StandIn
 import Synchronization
 import TestSupport
 import Testing
+
+@testable import SPDK
 
 /// The JSON-RPC client against servers that do not behave.
 struct ClientTests {
@@ -28,14 +30,15 @@ struct ClientTests {
     }
 
     private func expect(
-        _ code: SPDKError.Code, at location: SourceLocation = #_sourceLocation, _ call: () async throws -> Void
+        _ code: SPDKError.Code, _ word: String = "storage node n", at location: SourceLocation = #_sourceLocation,
+        _ call: () async throws -> Void
     ) async {
         do {
             try await call()
             Issue.record("the call succeeded; expected \(code)", sourceLocation: location)
         } catch let error as SPDKError {
             #expect(error.code == code, "\(error)", sourceLocation: location)
-            #expect(error.message.contains("storage node n"), "\(error)", sourceLocation: location)
+            #expect(error.message.contains(word), "\(error)", sourceLocation: location)
         } catch {
             Issue.record(error, sourceLocation: location)
         }
@@ -201,5 +204,14 @@ struct ClientTests {
         let gone = RPCClient(node: "n", line: RPCLine(.unix("\(directory.path)/none"), http: http), credentials: nil)
         await expect(.notSent) { let _: Bool = try await gone.change("m", [:]) }
         try await http.shutdown()
+    }
+
+    @Test func `A socket that is not there is an error each time, and nothing worse`() async throws {
+        let directory = try TemporaryDirectory()
+        for _ in 0..<500 {
+            await expect(.notSent, "none") {
+                _ = try await UnixExchange.run([], at: "\(directory.path)/none", timeout: .seconds(1))
+            }
+        }
     }
 }

@@ -1,60 +1,84 @@
 import NIOCore
 import NIOPosix
-import Synchronization
 
 /// One request and its reply on SPDK's own socket, where nothing but the JSON itself says where the reply ends.
 enum UnixExchange {
     static func run(_ body: [UInt8], at path: String, timeout: TimeAmount) async throws(SPDKError) -> [UInt8] {
         let deadline = NIODeadline.now() + timeout
-        let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
+        let channel: any Channel
         do {
             channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
                 .connectTimeout(min(timeout, .seconds(5)))
-                .connect(unixDomainSocketPath: path) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try NIOAsyncChannel(
-                            wrappingChannelSynchronously: channel,
-                            configuration: .init(inboundType: ByteBuffer.self, outboundType: ByteBuffer.self))
-                    }
-                }
+                .connect(unixDomainSocketPath: path).get()
         } catch {
             throw SPDKError(.notSent, "cannot connect to \(path): \(error)")
         }
-        // Closing is what ends the reading below.
-        let isLate = Atomic(false)
-        let timer = channel.channel.eventLoop.scheduleTask(deadline: deadline) {
-            isLate.store(true, ordering: .relaxed)
-            channel.channel.close(promise: nil)
+        let reply = channel.eventLoop.makePromise(of: [UInt8].self)
+        let timer = channel.eventLoop.scheduleTask(deadline: deadline) {
+            reply.fail(SPDKError(.late, "no answer in time"))
+            channel.close(promise: nil)
         }
         defer { timer.cancel() }
         do {
-            return try await converse(channel, body)
+            return try await withTaskCancellationHandler {
+                start(body, on: channel, reply)
+                return try await reply.futureResult.get()
+            } onCancel: {
+                channel.close(promise: nil)
+            }
         } catch let error as SPDKError {
-            throw isLate.load(ordering: .relaxed) ? SPDKError(.late, "no answer in time") : error
+            throw error
         } catch {
-            guard !isLate.load(ordering: .relaxed) else { throw SPDKError(.late, "no answer in time") }
             throw SPDKError(.lost, "the connection to \(path) failed: \(error)")
         }
     }
 
-    private static func converse(_ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>, _ body: [UInt8]) async throws
-        -> [UInt8]
-    {
-        try await channel.executeThenClose { inbound, outbound in
-            try await outbound.write(ByteBuffer(bytes: body))
-            var end = JSONEnd()
-            var reply: [UInt8] = []
-            for try await piece in inbound {
-                for byte in piece.readableBytesView {
-                    reply.append(byte)
-                    if end.isReached(after: byte) { return reply }
-                }
-                guard reply.count <= RPCTransport.limit else {
-                    throw SPDKError(.malformed, "the answer is larger than \(RPCTransport.limit) bytes")
-                }
+    /// Nothing comes before SPDK was asked, so that the handler misses nothing.
+    private static func start(_ body: [UInt8], on channel: any Channel, _ reply: EventLoopPromise<[UInt8]>) {
+        channel.eventLoop.execute {
+            do {
+                try channel.pipeline.syncOperations.addHandler(ReplyHandler(reply))
+            } catch {
+                // Closed already.
+                return reply.fail(error)
             }
-            throw SPDKError(.lost, "SPDK closed the connection before its answer was whole")
+            channel.writeAndFlush(ByteBuffer(bytes: body)).whenFailure { reply.fail($0) }
         }
+    }
+}
+
+/// Collects the one reply of a connection, then closes it.
+private final class ReplyHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let reply: EventLoopPromise<[UInt8]>
+    private var bytes: [UInt8] = []
+    private var end = JSONEnd()
+
+    init(_ reply: EventLoopPromise<[UInt8]>) {
+        self.reply = reply
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        for byte in unwrapInboundIn(data).readableBytesView {
+            bytes.append(byte)
+            guard end.isReached(after: byte) else { continue }
+            reply.succeed(bytes)
+            return context.close(promise: nil)
+        }
+        guard bytes.count > RPCTransport.limit else { return }
+        reply.fail(SPDKError(.malformed, "the answer is larger than \(RPCTransport.limit) bytes"))
+        context.close(promise: nil)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        reply.fail(error)
+        context.close(promise: nil)
+    }
+
+    /// Once the reply has come, this changes nothing.
+    func handlerRemoved(context: ChannelHandlerContext) {
+        reply.fail(SPDKError(.lost, "SPDK closed the connection before its answer was whole"))
     }
 }
 

@@ -43,13 +43,10 @@ final class MetricsServer: Service {
         defer { socket.removeFile() }
         logger.info("serving metrics", metadata: ["endpoint": "\(socket.endpoint)"])
         listening.announce(.success(socket.endpoint))
-        // A scrape that is cut off by the shutdown is nobody's loss.
-        await cancelWhenGracefulShutdown { [self] in
-            do {
-                try await serve(socket)
-            } catch {
-                if !Task.isCancelled { logger.error("metrics server failed", metadata: ["error": "\(error)"]) }
-            }
+        do {
+            try await serve(socket)
+        } catch {
+            if !Task.isCancelled { logger.error("metrics server failed", metadata: ["error": "\(error)"]) }
         }
     }
 
@@ -58,12 +55,18 @@ final class MetricsServer: Service {
             .bind(NIOBSDSocket.Handle(socket.descriptor)) { channel in
                 channel.eventLoop.makeCompletedFuture { try Self.connection(on: channel) }
             }
-        try await server.executeThenClose { inbound in
-            try await withThrowingDiscardingTaskGroup { group in
-                for try await connection in inbound {
-                    group.addTask { await self.handle(connection) }
+        // Closed, not cancelled: each connection that was accepted has to be taken, or NIO ends the process.
+        try await withGracefulShutdownHandler {
+            try await server.executeThenClose { inbound in
+                try await withThrowingDiscardingTaskGroup { group in
+                    for try await connection in inbound {
+                        // A scrape that is cut off by the shutdown is nobody's loss.
+                        group.addTask { await cancelWhenGracefulShutdown { await self.handle(connection) } }
+                    }
                 }
             }
+        } onGracefulShutdown: {
+            server.channel.close(promise: nil)
         }
     }
 

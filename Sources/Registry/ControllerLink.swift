@@ -10,7 +10,9 @@ import Synchronization
 /// One node's registration with one controller, kept up over one connection; ends when it is cancelled.
 struct ControllerLink {
     private enum Event {
-        case lost, refresh, changed
+        /// The end of a connection, by its own address.
+        case lost(String)
+        case refresh, changed
     }
 
     /// How a connection ended: by itself, or because it is not worth its memory at the controller.
@@ -25,6 +27,7 @@ struct ControllerLink {
     private let node: Registration
     private let address: Endpoint
     private let spread = Spread()
+    private let used = UsedConnection()
 
     init(_ node: Registration, _ address: Endpoint) {
         self.node = node
@@ -73,14 +76,15 @@ struct ControllerLink {
     private func stayRegistered(_ succeeded: () -> Void) async throws -> End {
         let (events, happen) = AsyncStream<Event>.makeStream()
         return try await withClient(
-            to: address, security: node.security, interceptors: node.interceptors,
+            to: address, security: node.security, interceptors: node.interceptors + [used],
             configure: { configuration in
                 configuration.connection.keepalive = .init(
                     time: .seconds(20), timeout: .seconds(10), allowWithoutCalls: true)
                 configuration.connection.maxIdleTime = nil
                 configuration.http2.targetWindowSize = 65_535
                 configuration.channelDebuggingCallbacks.onCreateTCPConnection = { channel in
-                    channel.closeFuture.whenComplete { _ in happen.yield(.lost) }
+                    let own = channel.localAddress.map { RemotePeer.text($0) } ?? ""
+                    channel.closeFuture.whenComplete { _ in happen.yield(.lost(own)) }
                     return channel.eventLoop.makeSucceededVoidFuture()
                 }
             }
@@ -134,10 +138,16 @@ struct ControllerLink {
     ) async -> End {
         var told = version
         for await event in events {
-            if event == .lost || Task.isCancelled { return .lost }
-            if event == .changed {
+            if Task.isCancelled { return .lost }
+            switch event {
+            case .lost(let connection):
+                // Those that failed before the registration are none of the controller's business.
+                guard connection != used.address else { return .lost }
+                continue
+            case .changed:
                 guard node.volumes.version != told else { continue }
                 guard (try? await Task.sleep(for: Self.settling)) != nil else { return .lost }
+            case .refresh: break
             }
             do {
                 let answer = try await register(client)
@@ -206,6 +216,22 @@ struct ControllerLink {
                     metadata: metadata.merging(["error": "\(RPCError(anyError: error).message)"]) { $1 })
             }
         }.value
+    }
+}
+
+/// Remembers which of a client's connections, one after the other, carried its last call: by the node's own address.
+private final class UsedConnection: ClientInterceptor {
+    private let last = Mutex("")
+
+    var address: String { last.withLock { $0 } }
+
+    func intercept<Input: Sendable, Output: Sendable>(
+        request: StreamingClientRequest<Input>, context: ClientContext,
+        next: (_ request: StreamingClientRequest<Input>, _ context: ClientContext) async throws ->
+            StreamingClientResponse<Output>
+    ) async throws -> StreamingClientResponse<Output> {
+        last.withLock { $0 = context.localPeer }
+        return try await next(request, context)
     }
 }
 

@@ -164,3 +164,20 @@ extension Csi_V1_CreateVolumeRequest {
 extension Csi_V1_Volume {
     var node: String { accessibleTopology.first?.segments.values.first ?? "" }
 }
+
+/// Tries until it works; the suite's time limit ends it.
+@discardableResult
+func eventually<R: Sendable>(_ body: () async throws -> R) async throws -> R {
+    while true {
+        do {
+            return try await body()
+        } catch {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+}
+
+/// Waits for what must come; the suite's time limit ends it.
+func until(_ isSo: () async throws -> Bool) async throws {
+    while try await !isSo() { try await Task.sleep(for: .milliseconds(20)) }
+}

@@ -152,3 +152,10 @@ func withTarget<R: Sendable>(
         }
     }
 }
+
+/// Files that a test looks into, as text.
+func write(_ text: String, to path: String) throws { try Data(text.utf8).write(to: URL(filePath: path)) }
+
+func read(_ path: String) throws -> String {
+    String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+}

@@ -8,6 +8,7 @@ package final class CuttableProxy: Sendable {
     private struct State {
         var channels: [any Channel] = []
         var isCut = false
+        var refused = 0
     }
 
     private let target: @Sendable () async throws -> Endpoint
@@ -51,10 +52,20 @@ package final class CuttableProxy: Sendable {
         for channel in channels { channel.close(promise: nil) }
     }
 
+    /// Connections that came while it was cut.
+    package var refused: Int { state.withLock(\.refused) }
+
     package func mend() { state.withLock { $0.isCut = false } }
 
+    private func isRefusing() -> Bool {
+        state.withLock { state in
+            if state.isCut { state.refused += 1 }
+            return state.isCut
+        }
+    }
+
     private func relay(_ inbound: any Channel) async throws {
-        guard case .tcp(let host, let port) = try await target().address, !state.withLock(\.isCut) else {
+        guard case .tcp(let host, let port) = try await target().address, !isRefusing() else {
             return inbound.close(promise: nil)
         }
         let outbound = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)

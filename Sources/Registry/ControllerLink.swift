@@ -83,9 +83,9 @@ struct ControllerLink {
                 configuration.connection.maxIdleTime = nil
                 configuration.http2.targetWindowSize = 65_535
                 configuration.channelDebuggingCallbacks.onCreateTCPConnection = { channel in
-                    let own = channel.localAddress.map { RemotePeer.text($0) } ?? ""
-                    channel.closeFuture.whenComplete { _ in happen.yield(.lost(own)) }
-                    return channel.eventLoop.makeSucceededVoidFuture()
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(ConnectionEnd { happen.yield(.lost($0)) })
+                    }
                 }
             }
         ) { client in
@@ -216,22 +216,6 @@ struct ControllerLink {
                     metadata: metadata.merging(["error": "\(RPCError(anyError: error).message)"]) { $1 })
             }
         }.value
-    }
-}
-
-/// Remembers which of a client's connections, one after the other, carried its last call: by the node's own address.
-private final class UsedConnection: ClientInterceptor {
-    private let last = Mutex("")
-
-    var address: String { last.withLock { $0 } }
-
-    func intercept<Input: Sendable, Output: Sendable>(
-        request: StreamingClientRequest<Input>, context: ClientContext,
-        next: (_ request: StreamingClientRequest<Input>, _ context: ClientContext) async throws ->
-            StreamingClientResponse<Output>
-    ) async throws -> StreamingClientResponse<Output> {
-        last.withLock { $0 = context.localPeer }
-        return try await next(request, context)
     }
 }
 

@@ -1,4 +1,5 @@
 import GRPCNIOTransportHTTP2Posix
+import Glibc
 import Logging
 import NIOCore
 import NIOSSL
@@ -15,6 +16,10 @@ final class ConnectionGuard: Sendable {
         var waiting: [(id: UInt64, channel: any Channel)] = []
         var next: UInt64 = 0
     }
+
+    /// Milliseconds in which what was sent must be acknowledged (tcp(7), TCP_USER_TIMEOUT). Where a keepalive of gRPC's
+    /// is not answered, it says good-bye and waits for an answer to that, which a machine without power does not give.
+    private static let silence = 15_000
 
     private let handshake: TimeAmount
     private let limit: Int
@@ -38,6 +43,8 @@ final class ConnectionGuard: Sendable {
             let operations = channel.pipeline.syncOperations
             let tls = try operations.handler(type: NIOSSLServerHandler.self)
             try operations.addHandler(Handler(guarding: self, channel), position: .after(tls))
+        }.flatMap {
+            channel.setOption(.tcpOption(.init(rawValue: TCP_USER_TIMEOUT)), value: Self.silence)
         }
     }
 

@@ -91,6 +91,7 @@ test: lab-packages debug
 	MODE=cluster test/Conformance/run core
 	test/Conformance/run fuzz -count 2000 -seed 1
 	test/lab/run lvm --quick
+	test/lab/run spdk --quick
 	test/lab/conformance quick
 	test/kubernetes/manifests
 

@@ -28,12 +28,27 @@ extension SPDKPool {
                 "volume \(target.node.name):\(volume.uuid) needs \(bytes - volume.size) bytes more, and its store has \(room)"
             )
         }
+        if volume.base != nil, try await !target.allowsSmallerBase() { try await separate(found) }
         try await target.resize(volume.uuid, mebibytes: bytes >> 20)
         if volume.isThin { state(target.node).promise(bytes - volume.size, in: store.name) }
         guard let grown = try await target.volume(volume.uuid), grown.size >= size.required else {
             throw SPDKError(.lost, "storage node \(target.node.name): volume \(volume.uuid) did not grow")
         }
         return Found(target: target, volume: grown)
+    }
+
+    /// Leaves the volume without a base.
+    private func separate(_ found: Found) async throws {
+        let (target, uuid) = (found.target, found.volume.uuid)
+        var base = found.volume.base
+        while let last = base {
+            try await target.decouple(uuid)
+            base = try await target.volume(uuid)?.base
+            guard base != last else {
+                throw SPDKError(.lost, "storage node \(target.node.name): volume \(uuid) is still based on \(last)")
+            }
+            await prune(target, store: found.volume.store, base: last)
+        }
     }
 
     package func modify(_ id: VolumeID, _ changes: MutableParameters) async throws {

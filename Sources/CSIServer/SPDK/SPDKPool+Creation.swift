@@ -189,7 +189,7 @@ extension SPDKPool {
                 "parameters: lvstore (it is in \(volume.store))"
             } else if wanted.isGuarded != VolumeName(volume.name).isGuarded {
                 "parameters: access"
-            } else if volume.base == nil, volume.isThin != (wanted.provisioning == .thin) {
+            } else if request.source == nil, volume.base == nil, volume.isThin != (wanted.provisioning == .thin) {
                 "parameters: provisioning"
             } else {
                 nil

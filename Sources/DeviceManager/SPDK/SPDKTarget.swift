@@ -71,6 +71,20 @@ extension SPDKTarget {
         }
     }
 
+    /// Copies what the volume shares with the snapshot that it is based on, and bases it on what that one is based on.
+    package func decouple(_ uuid: String) async throws(SPDKError) {
+        let _: JSONNode = try await settled { () throws(SPDKError) in
+            try await client.change("bdev_lvol_decouple_parent", ["name": .string(uuid)], timeout: .seconds(600))
+        }
+    }
+
+    /// Whether a volume can be larger than the snapshot that it is based on: before, what lies behind the snapshot's end
+    /// could be neither read nor written (SPDK's "blob: handle IO to a resized blob").
+    package func allowsSmallerBase() async throws(SPDKError) -> Bool {
+        let reply: VersionReply = try await client.read("spdk_get_version")
+        return (reply.fields.major, reply.fields.minor) >= (24, 9)
+    }
+
     /// One that is gone is fine. Unmapping takes its time.
     package func delete(_ uuid: String) async throws(SPDKError) {
         do {
@@ -126,4 +140,12 @@ extension SPDKTarget {
             }
         }
     }
+}
+
+private struct VersionReply: Decodable, Sendable {
+    struct Fields: Decodable, Sendable {
+        let major, minor: Int
+    }
+
+    let fields: Fields
 }

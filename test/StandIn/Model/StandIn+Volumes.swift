@@ -43,7 +43,7 @@ package struct Lvol: Sendable {
 extension StandIn {
     func call(_ method: String, _ parameters: Parameters, _ state: inout State) throws -> JSONNode {
         switch method {
-        case "spdk_get_version": return ["version": "stand-in"]
+        case "spdk_get_version": return ["version": "stand-in", "fields": ["major": 24, "minor": 1]]
         case "bdev_lvol_get_lvstores":
             try parameters.expectNone()
             return .array(state.stores.map { description($0, state) })
@@ -58,6 +58,12 @@ extension StandIn {
         case "bdev_lvol_delete": return try delete(parameters, &state)
         case "bdev_lvol_snapshot": return try snapshot(parameters, &state)
         case "bdev_lvol_clone": return try clone(parameters, &state)
+        case "bdev_lvol_decouple_parent":
+            let index = try index(try parameters.text("name"), state)
+            guard let base = state.lvols[index].base else { throw StandInError(-22, "Invalid argument") }
+            state.lvols[index].base =
+                state.lvols.first { $0.store == state.lvols[index].store && $0.name == base }?.base
+            return true
         case "bdev_set_qos_limit":
             let index = try index(try parameters.text("name"), state)
             for key in RateLimits.keys {
@@ -156,6 +162,8 @@ extension StandIn {
     private func resize(_ parameters: Parameters, _ state: inout State) throws -> JSONNode {
         let index = try index(try parameters.text("name"), state), store = try store(state.lvols[index].store, state)
         let size = try size(parameters, store), old = state.lvols[index].size
+        // As before 24.05, where what is behind the end of the base cannot be read: here it is refused.
+        guard state.lvols[index].base == nil else { throw StandInError(-32602, "Invalid argument") }
         guard state.lvols[index].isThin || size <= old || (size - old) / store.clusterSize <= free(store, state) else {
             throw StandInError(-32602, "No space left on device")
         }

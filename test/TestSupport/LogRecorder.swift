@@ -9,6 +9,13 @@ package final class LogRecorder: Sendable {
 
     package var lines: [String] { recorded.withLock { $0 } }
 
+    /// Returns once there is a line with all of these words; the suite's time limit ends it.
+    package func wait(for words: String...) async throws {
+        while !lines.contains(where: { line in words.allSatisfy { line.contains($0) } }) {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
     package func logger(_ level: Logger.Level) -> Logger {
         Logger(label: "test") { _ in Handler(recorder: self, logLevel: level) }
     }

@@ -1,10 +1,8 @@
 import CSIProto
-import ClusterProto
 import DeviceManager
 import GRPCCore
 import Logging
 import Registry
-import SwiftProtobuf
 import TestSupport
 import Testing
 
@@ -121,7 +119,7 @@ struct ClusterMemberTests {
                 cable.cut()
                 try await cluster.withNode("n1", controllers: [controller.endpoint], via: cable, real: real) { _ in
                     _ = try await real.value
-                    try await until { log.lines.contains { $0.contains("not registered with the controller") } }
+                    try await log.wait(for: "not registered with the controller")
                     #expect(controller.registry.node("n1") == nil)
                     cable.mend()
                     try await controller.wait(for: "n1")

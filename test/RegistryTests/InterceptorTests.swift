@@ -9,6 +9,9 @@ import Testing
 
 @testable import pmem_csi_driver
 
+/// 4,096 bytes, which are 12,288 in a header.
+private let longest = String(repeating: "é", count: RPCError.longestMessage / 2)
+
 struct PlainError: Error, CustomStringConvertible {
     let description = "the group pmem is full"
 }
@@ -46,6 +49,9 @@ struct InterceptorTests {
             (ConvertibleError(), .resourceExhausted, "no room"),
             (RPCError(code: .notFound, message: "no such volume"), .notFound, "no such volume"),
             (CancellationError(), .cancelled, "the call was cancelled"),
+            // As long as is allowed, and one character more; the mark has three bytes.
+            (RPCError(code: .aborted, message: longest), .aborted, longest),
+            (RPCError(code: .aborted, message: "é" + longest), .aborted, longest.dropLast(2) + "…"),
         ] as [(any Error, RPCError.Code, String)])
     func errors(_ error: any Error, _ code: RPCError.Code, _ message: String) async throws {
         let endpoint = try directory.socket()

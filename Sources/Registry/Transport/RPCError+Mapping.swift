@@ -4,11 +4,20 @@ extension RPCError {
     /// Any error as what a client may see. grpc-swift would send unknown ones as UNKNOWN without a text; here they
     /// are INTERNAL with their description.
     package init(anyError error: any Error) {
+        self.init(mapping: error)
+        message = message.shortened(to: Self.longestMessage)
+    }
+
+    /// Bytes. A message that quotes a request may be as long as that; in the response's headers up to three characters
+    /// stand for each of its bytes, and a client that gets more than 16 KiB of headers ends the stream without reading them.
+    package static let longestMessage = 4096
+
+    private init(mapping error: any Error) {
         switch error {
         case let error as RPCError:
             // What grpc-swift makes of a foreign error before an outer interceptor sees it.
             if error.code == .unknown, error.message.isEmpty, let cause = error.cause {
-                self.init(anyError: cause)
+                self.init(mapping: cause)
             } else {
                 self = error
             }
@@ -21,6 +30,21 @@ extension RPCError {
         default:
             self.init(code: .internalError, message: "\(error)", cause: error)
         }
+    }
+}
+
+extension String {
+    /// At most so many bytes of UTF-8, with a mark at the end where something was left out.
+    fileprivate func shortened(to limit: Int) -> String {
+        guard utf8.count > limit else { return self }
+        var kept = "".unicodeScalars
+        var bytes = "…".utf8.count
+        for scalar in unicodeScalars {
+            bytes += UTF8.width(scalar)
+            if bytes > limit { break }
+            kept.append(scalar)
+        }
+        return String(kept) + "…"
     }
 }
 

@@ -87,6 +87,8 @@ struct Fuzzer {
         let isMessage = (try? Request(serializedBytes: bytes)) != nil
         if let code = RPCError.Code(end.outcome) {
             if end.message.isEmpty { problem = "no message" }
+            // What a client says of an answer that it could not take, such as one with headers that are too long.
+            if code == .unavailable, end.message.hasPrefix("Stream unexpectedly closed") { problem = "no answer" }
             if end.message.contains(Driver.marker) { problem = "a secret in the message" }
             // A server may answer INTERNAL to bytes that are no message at all.
             if !Rules.codes.contains(code), isMessage || code != .internalError { problem = "a code nobody expects" }

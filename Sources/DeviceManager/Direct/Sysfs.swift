@@ -11,7 +11,8 @@ enum Sysfs {
         guard let mount = table.at("/sys"), mount.isReadOnly else { return }
         throw DeviceError(
             .failedPrecondition,
-            "/sys is mounted read-only (\(mount.options.joined(separator: ","))), so no namespace can be made; give the "
-                + "container the host's /sys writable (a privileged container, or a hostPath volume of it)")
+            "/sys is mounted read-only (\(mount.options.joined(separator: ",")), the file system itself "
+                + "\(mount.superOptions.joined(separator: ","))), so no namespace can be made; give the container the "
+                + "host's /sys: a privileged container with a hostPath volume of it")
     }
 }

@@ -24,7 +24,10 @@ package struct NdctlError: Error, Sendable, CustomStringConvertible {
     /// For a negative return code of a call that did `action`, as in "enable namespace0.0".
     init(returned code: Int32, _ action: String) {
         let number = code == .min ? EIO : abs(code)
-        self.init(Self.kind(of: number), "cannot \(action): \(String(cString: strerror(number)))", errno: number)
+        // A container's own /sys, of a privileged one as well.
+        let remedy = number == EROFS ? "; give the container the host's /sys, as a hostPath volume" : ""
+        let reason = String(cString: strerror(number))
+        self.init(Self.kind(of: number), "cannot \(action): \(reason)\(remedy)", errno: number)
     }
 
     package var description: String {

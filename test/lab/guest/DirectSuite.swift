@@ -24,7 +24,7 @@ struct DirectSuite: AsyncParsableCommand {
         if phase == 2 { return [DirectRebootSteps.afterwards] }
         let rest = [
             DirectLifeSteps.topic, DirectChoiceSteps.topic, DirectCapacitySteps.topic, DirectErasureSteps.topic,
-            DirectCopySteps.topic, DirectSafetySteps.topic, DirectCrashSteps.topic,
+            DirectCopySteps.topic, DirectSafetySteps.topic, DirectCrashSteps.topic, AdoptionSteps.topic,
         ]
         return [DirectStartSteps.topic, StartSteps.topic]
             + rest.filter { topic in only?.split(separator: ",").contains(where: topic.title.contains) ?? true }

@@ -57,7 +57,7 @@ struct LVMSuite: AsyncParsableCommand {
         let rest = [
             LifeSteps.topic, CapacitySteps.topic, ErasureSteps.topic, ForeignSteps.topic, ErrorSteps.topic,
             RecordSteps.topic, GrowthSteps.topic, SnapshotSteps.topic, ThinSteps.topic, CrashSteps.topic,
-            CopyCrashSteps.topic,
+            CopyCrashSteps.topic, AdoptionSteps.topic,
         ]
         return base + rest.filter { topic in only.map(topic.title.contains) ?? true } + [RebootSteps.before]
     }

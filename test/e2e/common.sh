@@ -49,6 +49,7 @@ END
         overlay=$folder
     fi
     kubectl kustomize "$overlay" > "$folder/driver.yaml"
-    kubectl apply --dry-run=client -o json -f "$folder/driver.yaml" |
+    # Not "apply", which would print what the cluster has.
+    kubectl create --dry-run=client -o json -f "$folder/driver.yaml" |
         python3 test/e2e/without.py "$2" $(snapshots_work || echo csi-snapshotter)
 }

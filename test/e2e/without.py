@@ -1,11 +1,15 @@
-"""without.py SIDECARS [CONTAINER...]: copies a list of objects (JSON) without the containers whose program is not in the folder
-SIDECARS, and without those that are named."""
+"""without.py SIDECARS [CONTAINER...]: makes a list of objects (JSON, one after another) without the containers whose program is
+not in the folder SIDECARS, and without those that are named."""
 import json, os, sys
 
 folder, unwanted = sys.argv[1], sys.argv[2:]
 programs = {"liveness-probe": "livenessprobe", "node-driver-registrar": "csi-node-driver-registrar"}
-objects = json.load(sys.stdin)
-for each in objects["items"]:
+text, objects = sys.stdin.read().strip(), []
+while text:
+    found, length = json.JSONDecoder().raw_decode(text)
+    objects.append(found)
+    text = text[length:].strip()
+for each in objects:
     if each["kind"] not in ("StatefulSet", "DaemonSet"):
         continue
     pod = each["spec"]["template"]["spec"]
@@ -19,4 +23,4 @@ for each in objects["items"]:
         for container in pod["containers"]:
             container.pop("livenessProbe", None)
             container.pop("startupProbe", None)
-json.dump(objects, sys.stdout)
+json.dump({"apiVersion": "v1", "kind": "List", "items": objects}, sys.stdout)

@@ -21,8 +21,10 @@ done
 # guest, or process: one worker without a guest, in namespaces of this machine, for volumes made of files only. It starts within
 # seconds where there is no KVM, and needs a kernel with overlay file systems, bridges and cgroups.
 : "${TEST_WORKER:=guest}"
-# The overlay that is installed: lvm, direct or file.
+# The overlay that is installed: lvm, direct, file or spdk, which needs a real SPDK beside the cluster: SPDK_TGT and SPDK_PROXY
+# as for `make lab`, and takes spdk-csi's own objects as well from the folder SPDKCSI_MANIFESTS (its deploy/kubernetes).
 : "${TEST_DEVICEMODE:=lvm}"
+: "${SPDK_TGT:=}" "${SPDK_PROXY:=}" "${SPDKCSI_MANIFESTS:=}"
 # Folder of the built programs; those for release make an image of a third, which is what an emulated guest spends minutes on.
 : "${TEST_PROGRAMS:=$([ -x _output/pmem-csi-driver ] && echo _output || echo .build/debug)}"
 # Seconds until a worker is ready; under emulation most of them unpack images.

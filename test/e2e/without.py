@@ -13,7 +13,7 @@ for each in objects:
     if each["kind"] not in ("StatefulSet", "DaemonSet"):
         continue
     pod = each["spec"]["template"]["spec"]
-    is_ours = lambda container: container["name"].endswith("-driver")
+    is_ours = lambda container: "/pmem-csi-driver:" in container["image"]
     is_there = lambda container: os.access(os.path.join(folder, programs.get(container["name"], container["name"])), os.X_OK)
     pod["containers"] = [
         container for container in pod["containers"]

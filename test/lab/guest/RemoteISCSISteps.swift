@@ -12,17 +12,10 @@ enum RemoteISCSISteps {
         title: "iSCSI",
         steps: [
             Step("a target of tgt, and iscsid", essential: true) { _ in
+                try await startDaemons(withTarget: true)
                 try Kernel.makeDirectories("/run/lab/targets")
-                try Kernel.makeDirectories("/run/lock/iscsi")
-                _ = try await execute("modprobe", "iscsi_tcp").succeeded()
-                _ = try await execute("modprobe", "sd_mod").succeeded()
-                _ = try await execute("tgtd").succeeded()
-                _ = try await execute("iscsid").succeeded()
                 try Kernel.write("", to: file)
                 guard truncate(file, off_t(64 * MiB)) == 0 else { throw Kernel.failure("resize", file) }
-                try await eventually("tgtd answers", within: .seconds(20)) {
-                    try await admin("target", "show", []).status == 0
-                }
                 _ = try await admin("target", "new", ["--tid", "1", "--targetname", iqn]).succeeded()
                 _ = try await admin("logicalunit", "new", ["--tid", "1", "--lun", "1", "-b", file]).succeeded()
                 _ = try await admin("target", "bind", ["--tid", "1", "-I", "ALL"]).succeeded()
@@ -84,6 +77,17 @@ enum RemoteISCSISteps {
             },
         ])
 
+    static func startDaemons(withTarget: Bool) async throws {
+        try Kernel.makeDirectories("/run/lock/iscsi")
+        for module in ["iscsi_tcp", "sd_mod"] { _ = try await execute("modprobe", module).succeeded() }
+        _ = try await execute("iscsid").succeeded()
+        guard withTarget else { return }
+        _ = try await execute("tgtd").succeeded()
+        try await eventually("tgtd answers", within: .seconds(20)) {
+            try await admin("target", "show", []).status == 0
+        }
+    }
+
     private static var volume: RemoteVolume {
         RemoteVolume(
             id: "storage-1:\(uuid)",
@@ -109,7 +113,7 @@ enum RemoteISCSISteps {
         (try? FileManager.default.contentsOfDirectory(atPath: "/sys/class/iscsi_session")) ?? []
     }
 
-    private static func checkNoISCSI(_ lab: Lab) async throws {
+    static func checkNoISCSI(_ lab: Lab) async throws {
         try lab.checkNothingRemote()
         let records = try await execute("iscsiadm", "-m", "node")
         try check(records.status == 21, "iscsiadm's records: \(records.text)")

@@ -67,6 +67,17 @@ extension SPDKSteps {
         return text
     }
 
+    /// From 64 MiB to 128, in use.
+    func grow(_ volume: RemoteVolume) async throws -> String {
+        let before = try Kernel.size(ofFileSystemAt: volume.targetPath)
+        let answer = try await volume.csi.expand(volume.id, to: 128 * MiB)
+        try checkEqual(answer.capacityBytes, Int64(128 * MiB), "capacity_bytes")
+        try checkEqual(try await volume.expand(to: 128 * MiB), 128 * MiB, "NodeExpandVolume")
+        let after = try Kernel.size(ofFileSystemAt: volume.targetPath)
+        try check(after > before + 50 * MiB, "the file system has \(after) bytes")
+        return "\(mebibytes(before)) to \(mebibytes(after))"
+    }
+
     func published(_ lab: Lab, _ volume: RemoteVolume) async throws -> [String] {
         try await lab.csi.list().entries.first { $0.volume.volumeID == volume.id }?.status.publishedNodeIds ?? []
     }

@@ -59,14 +59,15 @@ struct SPDKSteps: Sendable {
                 Step("50 identical creations at once: one lvol") { _ in try await fifty() },
                 Step("it grows while it is mounted") { lab in
                     try await withVolume("pvc-grows", Self.guarded) { volume in
-                        try await attached(volume) { volume in
-                            let before = try Kernel.size(ofFileSystemAt: volume.targetPath)
-                            let answer = try await lab.csi.expand(volume.id, to: 128 * MiB)
-                            try checkEqual(answer.capacityBytes, Int64(128 * MiB), "capacity_bytes")
-                            try checkEqual(try await volume.expand(to: 128 * MiB), 128 * MiB, "NodeExpandVolume")
-                            let after = try Kernel.size(ofFileSystemAt: volume.targetPath)
-                            try check(after > before + 50 * MiB, "the file system has \(after) bytes")
-                            return "\(mebibytes(before)) to \(mebibytes(after))"
+                        try await attached(volume) { volume in try await grow(volume) }
+                    }
+                },
+                Step("a volume of which only the id is said: the address is looked up", quick: false) { lab in
+                    try await withVolume("pvc-static", Self.old) { volume in
+                        try await attached(RemoteVolume(id: volume.id, context: [:])) { volume in
+                            let mount = try Kernel.mounts(at: volume.targetPath)
+                            try check(mount.count == 1 && mount[0].source.hasPrefix("/dev/nvme"), "\(mount)")
+                            return mount[0].source
                         }
                     }
                 },

@@ -17,7 +17,7 @@ struct SPDKSuite: AsyncParsableCommand {
     func run() async throws {
         let node = StorageNode(shared: place.shared)
         let steps = SPDKSteps(node: node)
-        let rest = [steps.life, steps.access, steps.losses] + (node.isReal ? [steps.copies] : [])
+        let rest = [steps.life, steps.access, steps.losses] + (node.isReal ? [steps.copies] : []) + [steps.iscsi]
         try await place.run(
             [steps.start] + rest.filter { topic in only.map(topic.title.contains) ?? true }, manager: "spdk",
             quick: quick)

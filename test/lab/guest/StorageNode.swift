@@ -27,13 +27,21 @@ struct StorageNode: Sendable {
 
     /// Files as spdk-csi's users write them.
     func configure() throws {
+        try configure(type: "nvme-tcp", addresses: addresses, listening: listening)
+    }
+
+    func configureISCSI() throws {
+        try configure(type: "iscsi", addresses: [isReal ? "10.0.2.2" : "127.0.0.1"], listening: ["127.0.0.1"])
+    }
+
+    private func configure(type: String, addresses: [String], listening: [String]) throws {
         try Kernel.makeDirectories(Self.directory)
         let lists = [("targetAddr", addresses), ("listenAddr", listening)].map { key, list in
             "\"\(key)\":\"\(list.joined(separator: ","))\""
         }
         try Kernel.write(
             """
-            {"nodes":[{"name":"\(Self.name)","rpcURL":"\(url)","targetType":"nvme-tcp",\(lists.joined(separator: ","))}]}
+            {"nodes":[{"name":"\(Self.name)","rpcURL":"\(url)","targetType":"\(type)",\(lists.joined(separator: ","))}]}
             """, to: "\(Self.directory)/config.json")
         try Kernel.write(Self.secrets, to: "\(Self.directory)/secret.json")
         setenv("SPDKCSI_CONFIG", "\(Self.directory)/config.json", 1)

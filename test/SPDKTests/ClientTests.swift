@@ -16,8 +16,8 @@ struct ClientTests {
         _ handler: @escaping RawServer.Handler,
         _ body: @escaping @Sendable (RPCClient) async throws -> Void
     ) async throws {
-        let server = try await RawServer()
-        try await server.serving(handler) {
+        let server = try await RawServer(handler)
+        try await server.serving {
             let http = HTTPClient.forSPDK()
             let line = RPCLine(.http("http://127.0.0.1:\(server.port)"), http: http)
             do {
@@ -186,11 +186,11 @@ struct ClientTests {
 
     @Test func `SPDK's own socket: the answer ends with its JSON`() async throws {
         let directory = try TemporaryDirectory(), path = "\(directory.path)/spdk.sock"
-        let server = try await RawServer(unixPath: path)
         let replies = Mutex<[RawReply]>([
             .text(#"{"jsonrpc":"2.0","id":1,"result":"}\"{"}"#), .text(#"{"id":2,"resu"#), .close, .silence,
         ])
-        try await server.serving({ _ in replies.withLock { $0.removeFirst() } }) {
+        let server = try await RawServer(unixPath: path) { _ in replies.withLock { $0.removeFirst() } }
+        try await server.serving {
             let http = HTTPClient.forSPDK()
             let client = RPCClient(node: "n", line: RPCLine(.unix(path), http: http), credentials: nil)
             let text: String = try await client.change("m", [:])

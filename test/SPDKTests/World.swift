@@ -97,8 +97,8 @@ private func serving(
     _ targets: ArraySlice<StandIn>, _ ports: [Int], _ body: @escaping @Sendable ([Int]) async throws -> Void
 ) async throws {
     guard let target = targets.first else { return try await body(ports) }
-    let server = try await RawServer()
-    try await server.serving(target.handle) {
+    let server = try await RawServer(target.handle)
+    try await server.serving {
         try await serving(targets.dropFirst(), ports + [server.port], body)
     }
 }

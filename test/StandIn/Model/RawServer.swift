@@ -27,82 +27,65 @@ package enum RawReply: Sendable {
 package struct RawServer: Sendable {
     package typealias Handler = @Sendable (RawRequest) async -> RawReply
 
-    private let listener: NIOAsyncChannel<NIOAsyncChannel<ByteBuffer, ByteBuffer>, Never>
+    private let channel: any Channel
     package let port: Int
 
-    package init(host: String = "127.0.0.1", port: Int = 0) async throws {
-        listener = try await Self.bootstrap().bind(host: host, port: port) { Self.wrap($0) }
-        self.port = listener.channel.localAddress?.port ?? 0
+    package init(host: String = "127.0.0.1", port: Int = 0, _ handler: @escaping Handler) async throws {
+        channel = try await Self.bootstrap(handler).bind(host: host, port: port).get()
+        self.port = channel.localAddress?.port ?? 0
     }
 
-    package init(unixPath: String) async throws {
-        listener = try await Self.bootstrap().bind(
-            unixDomainSocketPath: unixPath, cleanupExistingSocketFile: true
-        ) { Self.wrap($0) }
+    package init(unixPath: String, _ handler: @escaping Handler) async throws {
+        channel = try await Self.bootstrap(handler)
+            .bind(unixDomainSocketPath: unixPath, cleanupExistingSocketFile: true).get()
         port = 0
     }
 
-    private static func bootstrap() -> ServerBootstrap {
+    private static func bootstrap(_ handler: @escaping Handler) -> ServerBootstrap {
         ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-    }
-
-    private static func wrap(_ channel: any Channel)
-        -> EventLoopFuture<NIOAsyncChannel<ByteBuffer, ByteBuffer>>
-    {
-        channel.eventLoop.makeCompletedFuture {
-            try NIOAsyncChannel(
-                wrappingChannelSynchronously: channel,
-                configuration: .init(inboundType: ByteBuffer.self, outboundType: ByteBuffer.self))
-        }
-    }
-
-    /// Until the task is cancelled.
-    package func run(_ handler: @escaping Handler) async throws {
-        try await listener.executeThenClose { connections in
-            await withDiscardingTaskGroup { group in
-                do {
-                    for try await connection in connections {
-                        group.addTask { try? await Self.serve(connection, handler) }
-                    }
-                } catch {
-                    group.cancelAll()
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(RawConnection(handler))
                 }
             }
-        }
     }
 
-    /// Runs the server while `body` uses it.
-    package func serving<Result: Sendable>(
-        _ handler: @escaping Handler, _ body: @escaping @Sendable () async throws -> Result
-    ) async throws -> Result {
-        try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask {
-                try await run(handler)
-                return nil
-            }
-            group.addTask { try await body() }
-            defer { group.cancelAll() }
-            while let result = try await group.next() {
-                if let result { return result }
-            }
-            throw CancellationError()
-        }
-    }
+    /// For as long as the process lives.
+    package func run() async throws { try await channel.closeFuture.get() }
 
-    private static func serve(_ connection: NIOAsyncChannel<ByteBuffer, ByteBuffer>, _ handler: Handler) async throws {
-        try await connection.executeThenClose { inbound, outbound in
-            var bytes: [UInt8] = []
-            for try await piece in inbound {
-                bytes += Array(buffer: piece)
-                guard let request = request(bytes) else { continue }
-                switch await handler(request) {
-                case .bytes(let reply): try await outbound.write(ByteBuffer(bytes: reply))
-                case .close: break
-                case .silence: try await Task.sleep(for: .seconds(600))
-                }
-                return
+    /// Answers while `body` asks.
+    package func serving<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+        let result: Result<Value, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        try await channel.close()
+        return try result.get()
+    }
+}
+
+/// A plain handler: NIO's asynchronous channels end the process when one that was accepted is not taken any more.
+private final class RawConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let handler: RawServer.Handler
+    private var bytes: [UInt8] = []
+    private var isAnswered = false
+
+    init(_ handler: @escaping RawServer.Handler) { self.handler = handler }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        bytes += Array(buffer: unwrapInboundIn(data))
+        guard !isAnswered, let request = Self.request(bytes) else { return }
+        isAnswered = true
+        let channel = context.channel
+        // As SPDK does, it goes on when its caller has gone.
+        Task { [handler] in
+            switch await handler(request) {
+            case .bytes(let reply): try? await channel.writeAndFlush(ByteBuffer(bytes: reply)).get()
+            case .close: break
+            case .silence: return
             }
+            try? await channel.close()
         }
     }
 

@@ -27,6 +27,6 @@ struct StandInProgram: AsyncParsableCommand {
         let target = StandIn(
             stores: [Store("lvs0", size: UInt64(size) << 20)], exporter: exporter,
             lvols: try exporter.volumes(store: "lvs0"))
-        try await RawServer(port: port).run(target.handle)
+        try await RawServer(port: port, target.handle).run()
     }
 }

@@ -10,8 +10,9 @@ package struct LvolParameters: Sendable, Equatable {
     package var node: String? { values["node"] }
     package var store: String? { values["lvstore"] }
     package private(set) var provisioning = Provisioning.thin
-    /// What becomes of the old content of blocks: none, unmap or write_zeroes.
-    package private(set) var clearing = "unmap"
+    /// What becomes of the content of blocks at the volume's deletion: none, unmap or write_zeroes. SPDK hands out freed
+    /// blocks as they are, and unmapped ones read as zeroes on some devices only.
+    package private(set) var clearing = "write_zeroes"
     /// Whether only hosts that the volume was published to may see it. Without the key any host may, as with spdk-csi.
     package private(set) var isGuarded = false
     package private(set) var limits: [String: UInt64] = [:]

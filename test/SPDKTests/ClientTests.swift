@@ -95,6 +95,15 @@ struct ClientTests {
         }
     }
 
+    @Test(arguments: ["HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n{\"jsonrpc\":", "HTTP/1.0 200"])
+    func `An answer that stops ends at the deadline`(begin text: String) async throws {
+        try await call({ _ in .stalled(Array(text.utf8)) }) { client in
+            let begin = ContinuousClock.now
+            await expect(.late) { let _: Bool = try await client.change("m", [:], timeout: .milliseconds(300)) }
+            #expect(ContinuousClock.now - begin < .seconds(3))
+        }
+    }
+
     @Test func `Nobody there: not sent`() async throws {
         let http = HTTPClient.forSPDK()
         let client = RPCClient(

@@ -71,7 +71,7 @@ extension SPDKPool {
         try await target.unexport(volume.uuid)
         forget(volume.uuid)
         try await target.delete(volume.uuid)
-        state(target.node).promises = nil
+        state(target.node).forgetPromises()
         await prune(target, store: volume.store, base: volume.base)
     }
 
@@ -161,9 +161,15 @@ extension SPDKPool {
         guard let found = try await find(id), !found.volume.isSnapshot else { return }
         let uuid = found.volume.uuid
         if found.target.node.type != .iscsi {
-            let hosts = try await found.target.subsystem(uuid)?.hosts.map(\.nqn) ?? []
-            for host in hosts where node.map({ host == self.host($0) }) ?? true {
-                try await found.target.keepOut(host, of: uuid)
+            if let subsystem = try await found.target.subsystem(uuid) {
+                for host in subsystem.hosts.map(\.nqn) where node.map({ host == self.host($0) }) ?? true {
+                    try await found.target.keepOut(host, of: uuid)
+                }
+            } else if VolumeName(found.volume.name).isGuarded {
+                // Or another controller, which does not know of this call, would let the host in with its export.
+                let known = memory.withLock { $0.exports[uuid]?.hosts } ?? []
+                let hosts = node.map { known.subtracting([host($0)]) } ?? []
+                try await found.target.export(uuid, Export(allowsAnyHost: false, hosts: hosts))
             }
         }
         memory.withLock { memory in

@@ -21,16 +21,39 @@ extension SPDKPool {
         let target = original.target
         let name = VolumeName.copy(
             request.name, isGuarded: wanted.isGuarded, of: original.volume.uuid, isSnapshot: isSnapshot)
-        let base = if isSnapshot { original.volume } else { try await self.base(of: original, for: request.name) }
-        let uuid = try await attempt(request.name, on: target.node.name) {
-            try await target.clone(base.uuid, named: name)
+        let uuid = try await state(target.node).making.withLock {
+            try await checkRoom(for: original, request)
+            let base = if isSnapshot { original.volume } else { try await self.base(of: original, for: request.name) }
+            let uuid = try await attempt(request.name, on: target.node.name) {
+                try await target.clone(base.uuid, named: name)
+            }
+            state(target.node).promise(original.volume.size, in: original.volume.store)
+            return uuid
         }
         guard let volume = try await target.volume(uuid) else {
             throw SPDKError(.lost, "storage node \(target.node.name): volume \(uuid) is gone as soon as it was made")
         }
-        state(target.node).promise(volume.size, in: volume.store)
         state(target.node).remember(volume)
         return Found(target: target, volume: volume)
+    }
+
+    /// Before anything is made: a copy is thin, and may write all that it has anew.
+    private func checkRoom(for original: Found, _ request: CreateRequest) async throws {
+        let (target, volume) = (original.target, original.volume)
+        var wanted = LvolParameters()
+        try wanted.apply(["lvstore": volume.store])
+        guard let room = try await rooms(target, wanted).first else {
+            throw RequestError(
+                .unavailable, "storage node \(target.node.name): lvstore \(volume.store) is not there, or not in use")
+        }
+        let larger = request.size.required > volume.size
+        let size = larger ? try request.size.size(multipleOf: room.store.clusterSize) : volume.size
+        guard size <= room.available else {
+            throw RequestError(
+                .resourceExhausted,
+                "volume \"\(request.name)\": \(size) bytes are needed beside its source, and lvstore \(volume.store) of storage "
+                    + "node \(target.node.name) has \(room.available), with what thin volumes may still take left out")
+        }
     }
 
     private func checkPlace(of original: Found, _ wanted: LvolParameters) throws {
@@ -102,7 +125,7 @@ extension SPDKPool {
         }
         state(target.node).remember(snapshot)
         // From now on the volume may write all of its blocks anew.
-        state(target.node).promises = nil
+        state(target.node).forgetPromises()
         return snapshotRecord(Found(target: target, volume: snapshot), sourceID: request.volume)
     }
 
@@ -129,7 +152,7 @@ extension SPDKPool {
             return
         }
         let (target, snapshot) = (found.target, found.volume)
-        defer { state(target.node).promises = nil }
+        defer { state(target.node).forgetPromises() }
         // With one, SPDK gives it the blocks; more would have to share them.
         guard snapshot.clones.count < 2 else { throw inUse(id, snapshot.clones) }
         do {

@@ -1,4 +1,5 @@
 package import DeviceManager
+import GRPCCore
 import Logging
 import SPDK
 import Synchronization
@@ -37,11 +38,13 @@ extension SPDKPool {
         var (found, failures) = ([Found](), [(StorageNodeConfiguration, any Error)]())
         let answers = await everywhere { target -> Found? in
             let list = try await target.list(timeout: .seconds(4))
+            if let listed = list.first(where: { isWanted($0, name) }), let volume = try await target.volume(listed.uuid)
+            {
+                return Found(target: target, volume: volume)
+            }
+            try await self.checkStores(target)
             self.state(target.node).remember(list)
-            guard let listed = list.first(where: { isWanted($0, name) }),
-                let volume = try await target.volume(listed.uuid)
-            else { return nil }
-            return Found(target: target, volume: volume)
+            return nil
         }
         for (node, answer) in answers {
             switch answer {
@@ -107,12 +110,20 @@ extension SPDKPool {
         _ name: String, _ size: UInt64, in room: StoreRoom, _ wanted: LvolParameters
     ) async throws -> Found {
         let (target, node) = (room.target, room.target.node.name)
-        let uuid = try await attempt(name, on: node) {
-            try await target.create(
-                VolumeName.volume(name, isGuarded: wanted.isGuarded), in: room.store.name, mebibytes: size >> 20,
-                isThin: wanted.provisioning == .thin, clearing: wanted.clearing)
+        let uuid = try await state(target.node).making.withLock {
+            // Others may have taken it since all stores were asked.
+            let rooms = try await rooms(target, wanted).filter { $0.store.name == room.store.name }
+            guard rooms.contains(where: { $0.available >= size }) else {
+                throw SPDKError(.refused(-28), "storage node \(node): lvstore \(room.store.name) is full", text: "")
+            }
+            let uuid = try await attempt(name, on: node) {
+                try await target.create(
+                    VolumeName.volume(name, isGuarded: wanted.isGuarded), in: room.store.name, mebibytes: size >> 20,
+                    isThin: wanted.provisioning == .thin, clearing: wanted.clearing)
+            }
+            if wanted.provisioning == .thin { state(target.node).promise(size, in: room.store.name) }
+            return uuid
         }
-        if wanted.provisioning == .thin { state(target.node).promise(size, in: room.store.name) }
         guard let volume = try await target.volume(uuid) else {
             throw SPDKError(.lost, "storage node \(node): volume \(uuid) is gone as soon as it was made")
         }
@@ -148,31 +159,56 @@ extension SPDKPool {
         var found = made
         let id = Self.id(found.target.node.name, found.volume.uuid)
         return try await gate.run(id) {
-            // One that is exported was answered for, perhaps: it stays as it is.
             let isExported = try await found.target.isExported(found.volume.uuid)
-            if !isExported { found = try await grown(found, request) }
+            found = try await unfinished(found) { try await grown(found, request, isExported) }
             try check(found, request, wanted)
-            if !isExported {
+            try await unfinished(found) {
                 try await limit(found, to: wanted)
-                try await found.target.export(found.volume.uuid, Export(allowsAnyHost: !wanted.isGuarded))
+                if !isExported {
+                    try await found.target.export(found.volume.uuid, Export(allowsAnyHost: !wanted.isGuarded))
+                }
             }
             remember(found.volume.uuid, Export(allowsAnyHost: !wanted.isGuarded))
             return record(found, subsystem: nil, parameters: request.parameters)
         }
     }
 
+    /// Once there is a logical volume, an error must not look final: a provisioner would forget the volume, and
+    /// nobody would ever delete it.
+    private func unfinished<Result>(_ found: Found, _ step: () async throws -> Result) async throws -> Result {
+        do {
+            return try await step()
+        } catch {
+            let open: [RPCError.Code] = [.unavailable, .aborted, .deadlineExceeded]
+            guard let error = error as? any RPCErrorConvertible, !open.contains(error.rpcErrorCode) else { throw error }
+            throw RequestError(
+                .unavailable,
+                "volume \(found.target.node.name):\(found.volume.uuid) was made, and is not ready: \(error.rpcErrorMessage)"
+            )
+        }
+    }
+
+    /// The watch may have exported it before a creation that was cut off had come to this; limits that were changed since
+    /// are remembered.
     private func limit(_ found: Found, to wanted: LvolParameters) async throws {
-        guard !wanted.limits.isEmpty else { return }
+        guard !wanted.limits.isEmpty, found.volume.limits.isNone,
+            memory.withLock({ $0.limits[found.volume.uuid] }) == nil
+        else { return }
         let limits = RateLimits(wanted.limits)
         try await found.target.limit(found.volume.uuid, to: limits)
         memory.withLock { $0.limits[found.volume.uuid] = limits }
     }
 
-    /// A copy is made with the size of its source, and may have been cut off before it was as large as it should be.
-    private func grown(_ found: Found, _ request: CreateRequest) async throws -> Found {
-        guard request.source != nil, case .copy = VolumeName(found.volume.name),
+    /// A copy is made with the size of its source, and may have been cut off before it was as large as it should be: then
+    /// the watch may have exported it. Another exported one was answered for, perhaps, and stays as it is.
+    private func grown(_ found: Found, _ request: CreateRequest, _ isExported: Bool) async throws -> Found {
+        guard let source = request.source, case .copy = VolumeName(found.volume.name),
             found.volume.size < request.size.required
         else { return found }
+        if isExported {
+            let original = if let id = volumeID(source.id) { try await find(id) } else { Found?.none }
+            guard original?.volume.size == found.volume.size else { return found }
+        }
         return try await grow(found, to: request.size)
     }
 

@@ -16,12 +16,13 @@ extension SPDKPool {
     func rooms(_ target: SPDKTarget, _ parameters: LvolParameters) async throws -> [StoreRoom] {
         guard parameters.node == nil || parameters.node == target.node.name else { return [] }
         let stores = try await target.stores()
+        let known = state(target.node).promises
         let promises: [String: UInt64]
-        if let known = state(target.node).promises {
-            promises = known
+        if let bytes = known.bytes {
+            promises = bytes
         } else {
             promises = Self.promises(try await target.volumes(in: stores), stores)
-            state(target.node).promises = promises
+            state(target.node).note(promises: promises, change: known.change)
         }
         return stores.filter { parameters.store == nil || parameters.store == $0.name }.map { store in
             let promised = promises[store.name] ?? 0

@@ -180,13 +180,35 @@ extension SPDKPool {
         }
         let target = try target(node)
         let volume = try await state(node).note { () throws(SPDKError) in try await target.volume(Self.uuid(id)) }
+        if volume == nil { try await checkStores(target) }
         return volume.map { Found(target: target, volume: $0) }
+    }
+
+    /// Throws `unavailable` where a store is missing that the configuration names or that was there before, or there is none
+    /// at all: SPDK answers while its disks are not there yet, and is certain then that it knows no volume.
+    func checkStores(_ target: SPDKTarget) async throws {
+        let node = target.node
+        let stores = Set(try await target.stores().map(\.name))
+        let missing = state(node).missing(stores).filter(node.uses).union(node.stores).subtracting(stores)
+        guard stores.isEmpty || !missing.isEmpty else { return }
+        let names =
+            missing.isEmpty
+            ? "its logical volume stores are" : "lvstore \(missing.sorted().joined(separator: ", ")) is"
+        throw RequestError(
+            .unavailable,
+            "storage node \(node.name): \(names) not there, so what it has is not known; attach its disk, or if it was "
+                + "removed for good, take it out of \(configuration.path) and restart the controller")
     }
 
     /// For volumes that were written by hand, with nothing but the uuid.
     private func findAnywhere(_ uuid: String) async throws -> Found? {
         var failure: (any Error)?
-        for (_, answer) in await everywhere({ target in (target, try await target.volume(uuid)) }) {
+        let answers = await everywhere { target in
+            let volume = try await target.volume(uuid)
+            if volume == nil { try await self.checkStores(target) }
+            return (target, volume)
+        }
+        for (_, answer) in answers {
             switch answer {
             case .success((let target, let volume?)): return Found(target: target, volume: volume)
             case .success: continue

@@ -48,16 +48,18 @@ package struct SPDKWatch: Service {
     private func look(after name: String) async {
         var tidying = Tidying()
         while !Task.isCancelled {
-            let begin = ContinuousClock.now
+            var pause = period
             if let node = pool.configuration.current?.node(name), pool.canAsk(node) {
+                let begin = ContinuousClock.now
                 do {
                     try await pool.restore(node, &tidying)
+                    // Long lists cost the target's proxy much; it must not do nothing but answer us.
+                    pause = max(period, (ContinuousClock.now - begin) * 10)
                 } catch {
                     pool.logger.debug("a storage node is not looked after", metadata: ["error": "\(error)"])
                 }
             }
-            // Long lists cost the target's proxy much; it must not do nothing but answer us.
-            try? await Task.sleep(for: max(period, (ContinuousClock.now - begin) * 10))
+            try? await Task.sleep(for: pause)
         }
     }
 }
@@ -76,7 +78,8 @@ extension SPDKPool {
             let list = try await target.list()
             return (list, try await self.exports(target))
         }
-        state(node).remember(list)
+        // The names of a store that is missing are not forgotten.
+        if (try? await checkStores(target)) != nil { state(node).remember(list) }
         for listed in list where !listed.isSnapshot && VolumeName(listed.name) != .hidden {
             let uuid = listed.uuid.lowercased()
             if let export = exports[uuid], export.isComplete {

@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import DeviceManager
 import SPDK
 import Synchronization
 
@@ -8,8 +9,12 @@ final class StorageNode: Sendable {
         var failure: (error: SPDKError, at: ContinuousClock.Instant)?
         /// The names that its logical volumes had when it was last seen.
         var names: Set<ListedName> = []
+        /// The stores that it ever had.
+        var stores: Set<String> = []
         /// Promised to thin volumes and not taken yet, by store.
         var promises: (bytes: [String: UInt64], at: ContinuousClock.Instant)?
+        /// How often they changed.
+        var changes = 0
     }
 
     struct ListedName: Hashable, Sendable {
@@ -19,6 +24,8 @@ final class StorageNode: Sendable {
 
     let address: RPCAddress
     let line: RPCLine
+    /// From a look at the room to what is made in it.
+    let making = AsyncLock()
     private let state = Mutex(State())
 
     init(_ address: RPCAddress, http: HTTPClient) {
@@ -75,24 +82,45 @@ final class StorageNode: Sendable {
         }
     }
 
-    /// Nil when it is too old to be used.
-    var promises: [String: UInt64]? {
-        get {
-            state.withLock { state in
-                guard let promises = state.promises, ContinuousClock.now - promises.at < .seconds(30) else {
-                    return nil
-                }
-                return promises.bytes
-            }
+    /// The stores that were there before and are missing among these.
+    func missing(_ stores: Set<String>) -> Set<String> {
+        state.withLock { state in
+            state.stores.formUnion(stores)
+            return state.stores.subtracting(stores)
         }
-        set { state.withLock { $0.promises = newValue.map { ($0, .now) } } }
+    }
+
+    /// Nil when it is too old to be used. The number goes with what is counted anew.
+    var promises: (bytes: [String: UInt64]?, change: Int) {
+        state.withLock { state in
+            guard let promises = state.promises, ContinuousClock.now - promises.at < .seconds(30) else {
+                return (nil, state.changes)
+            }
+            return (promises.bytes, state.changes)
+        }
+    }
+
+    /// What was counted, unless something changed meanwhile.
+    func note(promises: [String: UInt64], change: Int) {
+        state.withLock { state in
+            if state.changes == change { state.promises = (promises, .now) }
+        }
     }
 
     /// A thin volume was made or has grown.
     func promise(_ bytes: UInt64, in store: String) {
         state.withLock { state in
+            state.changes += 1
             guard let old = state.promises?.bytes[store] else { return }
             state.promises?.bytes[store] = old.addingReportingOverflow(bytes).partialValue
+        }
+    }
+
+    /// A volume or a snapshot came or went: they have to be counted anew.
+    func forgetPromises() {
+        state.withLock { state in
+            state.changes += 1
+            state.promises = nil
         }
     }
 }

@@ -38,14 +38,29 @@ struct RPCTransport: Sendable {
         request.headers.add(name: "Authorization", value: "Basic \(pair)")
         request.body = .bytes(ByteBuffer(bytes: body))
         do {
-            let response = try await http.execute(request, deadline: .now() + timeout)
+            let deadline = NIODeadline.now() + timeout
+            let response = try await http.execute(request, deadline: deadline)
             try check(response.status)
-            // Without a length, the reply ends with the connection: whether it is whole, JSON tells.
-            return Array(buffer: try await response.body.collect(upTo: Self.limit))
+            return try await Self.body(of: response, until: deadline)
         } catch let error as SPDKError {
             throw error
         } catch {
             throw failure(error)
+        }
+    }
+
+    /// Without a length, the reply ends with the connection: whether it is whole, JSON tells. The deadline of
+    /// AsyncHTTPClient ends with the head of a response, and a node without power never sends the rest.
+    private static func body(of response: HTTPClientResponse, until deadline: NIODeadline) async throws -> [UInt8] {
+        try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
+            group.addTask { Array(buffer: try await response.body.collect(upTo: limit)) }
+            group.addTask {
+                try await Task.sleep(for: .nanoseconds((deadline - .now()).nanoseconds))
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let bytes = try await group.next() ?? nil else { throw SPDKError(.late, "half an answer in time") }
+            return bytes
         }
     }
 

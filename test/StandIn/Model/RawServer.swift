@@ -12,6 +12,8 @@ package enum RawReply: Sendable {
     /// These, and the end of the connection.
     case bytes([UInt8])
     case close
+    /// These, and nothing more for as long as the caller waits.
+    case stalled([UInt8])
     /// Nothing, for as long as the caller waits.
     case silence
 
@@ -83,6 +85,9 @@ private final class RawConnection: ChannelInboundHandler {
             switch await handler(request) {
             case .bytes(let reply): try? await channel.writeAndFlush(ByteBuffer(bytes: reply)).get()
             case .close: break
+            case .stalled(let reply):
+                try? await channel.writeAndFlush(ByteBuffer(bytes: reply)).get()
+                return
             case .silence: return
             }
             try? await channel.close()

@@ -17,6 +17,8 @@ package final class StandIn: Sendable {
         case silence
         /// The answer ends in the middle.
         case truncated
+        /// SPDK says that something went wrong, and nothing is done.
+        case refusal
     }
 
     /// By the versions of SPDK.
@@ -30,6 +32,8 @@ package final class StandIn: Sendable {
         var exports = Exports()
         var faults: [String: [Fault]] = [:]
         var calls: [String: Int] = [:]
+        /// Of disks that are not attached.
+        var detached: (stores: [Store], lvols: [Lvol]) = ([], [])
     }
 
     package let user: String
@@ -68,6 +72,21 @@ package final class StandIn: Sendable {
         state.withLock { $0.exports = Exports() }
     }
 
+    /// The disks are not there yet, or not any more; SPDK knows nothing of what is on them.
+    package func detachStores() {
+        state.withLock { state in
+            state.detached = (state.stores, state.lvols)
+            (state.stores, state.lvols, state.exports) = ([], [], Exports())
+        }
+    }
+
+    package func attachStores() {
+        state.withLock { state in
+            (state.stores, state.lvols) = state.detached
+            state.detached = ([], [])
+        }
+    }
+
     /// For `RawServer`.
     package func handle(_ request: RawRequest) async -> RawReply {
         if !request.head.isEmpty {
@@ -92,6 +111,10 @@ package final class StandIn: Sendable {
             _ = answer(call)
             return .close
         case .truncated: return reply(Array(answer(call).dropLast(7)), request)
+        case .refusal:
+            let error: JSONNode = ["code": -32603, "message": "Internal error"]
+            let refusal = JSONNode.object(["jsonrpc": "2.0", "id": call.id, "error": error])
+            return reply((try? refusal.ascii()) ?? [], request)
         case nil: return reply(answer(call), request)
         }
     }

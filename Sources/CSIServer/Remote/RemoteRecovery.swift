@@ -20,13 +20,17 @@ package struct RemoteRecovery: Service {
             var problem = await check(isFirst: true)
             await recover()
             node.set(problem.map(Readiness.failed) ?? .ready)
+            var pause = period
             while !Task.isCancelled {
-                try? await Task.sleep(for: period)
+                try? await Task.sleep(for: pause)
                 if problem != nil {
                     problem = await check(isFirst: false)
                     node.set(problem.map(Readiness.failed) ?? .ready)
                 }
+                let begin = ContinuousClock.now
                 await restorePaths()
+                // The kernel makes one connection at a time: those to an address that is gone leave half of it to others.
+                pause = max(period, min(ContinuousClock.now - begin, .seconds(60)))
             }
         }
     }
@@ -57,10 +61,12 @@ package struct RemoteRecovery: Service {
         }
     }
 
-    /// All at once: one that does not answer holds up no other.
+    /// A few at once, so that one that does not answer holds up few others, and no calls for volumes.
     private func restorePaths() async {
-        await withTaskGroup { group in
-            for record in node.attachments.all where record.phase == .attached {
+        await withTaskGroup(of: Void.self) { group in
+            let attached = node.attachments.all.filter { $0.phase == .attached }
+            for (index, record) in attached.enumerated() {
+                if index >= 4 { await group.next() }
                 group.addTask {
                     do {
                         try await node.attachments.restorePaths(of: record.id)

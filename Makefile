@@ -99,8 +99,8 @@ test: lab-packages debug
 test-full: lab-packages debug
 	test/full $(SUITE)
 
-## lab: SUITE=lvm|direct|cluster|remote|spdk: the lab's whole suite: volumes on LVM or as namespaces, in guests; several machines;
-## 	storage targets (spdk: with SPDK_TGT and SPDK_PROXY those of a real SPDK, here on the host)
+# spdk: with SPDK_TGT and SPDK_PROXY on storage nodes of a real SPDK, here on the host.
+## lab: SUITE=lvm|direct|cluster|remote|spdk: the lab's whole suite: in guests, on several machines, on storage targets
 lab: lab-packages debug
 	test/lab/run $(SUITE)
 

@@ -25,8 +25,15 @@ done
 # as for `make lab`, and takes spdk-csi's own objects as well from the folder SPDKCSI_MANIFESTS (its deploy/kubernetes).
 : "${TEST_DEVICEMODE:=lvm}"
 : "${SPDK_TGT:=}" "${SPDK_PROXY:=}" "${SPDKCSI_MANIFESTS:=}"
-# Folder of the built programs; those for release make an image of a third, which is what an emulated guest spends minutes on.
-: "${TEST_PROGRAMS:=$([ -x _output/pmem-csi-driver ] && echo _output || echo .build/debug)}"
+# Folder of the built programs: those for release (make all csictl) if all are there and newer than their
+# sources, since they make an image of a third, on which an emulated guest spends minutes.
+release_is_current() {
+    local program
+    for program in _output/{pmem-csi-driver,pmem-ns-init,pmem-vgm,csictl}; do
+        [ -x $program ] && [ -z "$(find Sources util -type f -newer $program -print -quit)" ] || return
+    done
+}
+: "${TEST_PROGRAMS:=$(release_is_current && echo _output || echo .build/debug)}"
 # Seconds until a worker is ready; under emulation most of them unpack images.
 : "${TEST_START_TIMEOUT:=1200}"
 # Folder of kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy and kubelet.

@@ -11,7 +11,8 @@ package struct LvolParameters: Sendable, Equatable {
     package var store: String? { values["lvstore"] }
     package private(set) var provisioning = Provisioning.thin
     /// What becomes of the content of blocks at the volume's deletion: none, unmap or write_zeroes. SPDK hands out freed
-    /// blocks as they are, and unmapped ones read as zeroes on some devices only.
+    /// clusters as they are, to thin volumes too: what the first write to one leaves out shows what was there before. And
+    /// unmapped blocks read as zeroes on some devices only.
     package private(set) var clearing = "write_zeroes"
     /// Whether only hosts that the volume was published to may see it. Without the key any host may, as with spdk-csi.
     package private(set) var isGuarded = false

@@ -47,7 +47,7 @@ extension Assembly {
 
     private func remoteNode(_ files: SPDKFiles, _ pool: SPDKPool?) throws -> RemoteNode {
         let own = try NodeServerConfiguration(path: files.node)
-        let cluster = own.clusterName ?? pool?.clusterName ?? ""
+        let cluster = try pool?.clusterName(and: own.clusterName, at: files.node) ?? own.clusterName ?? ""
         var lookup: RemoteNode.Lookup?
         if let pool { lookup = { id in try await pool.lookup(id) } }
         let host = HostIdentity(

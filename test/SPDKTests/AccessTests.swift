@@ -5,6 +5,7 @@ import SPDK
 import ServiceLifecycle
 import StandIn
 import SwiftProtobuf
+import Synchronization
 import Testing
 
 @testable import CSIServer
@@ -81,7 +82,7 @@ struct AccessTests {
             try await eventually {
                 target.hosts(of: guarded) == [nqn("a")] && target.hosts(of: open) == []
             }
-            try await eventually { try await world.pool.lookup("node0:\(open)") != nil }
+            #expect(target.lvols.first { $0.uuid == guarded }?.limits["rw_mbytes_per_sec"] == 9)
             await group.triggerGracefulShutdown()
             try await watching
         }
@@ -100,6 +101,47 @@ struct AccessTests {
                     $0.secrets = key
                 })
             #expect(world.targets[0].hosts(of: uuid(volume.volumeID)) == [nqn("a")])
+            try world.targets[0].restart()
+            _ = try await world.controller.controllerExpandVolume(
+                .with {
+                    $0.volumeID = volume.volumeID
+                    $0.capacityRange.requiredBytes = 8 * mib
+                    $0.secrets = key
+                })
+            #expect(world.targets[0].hosts(of: uuid(volume.volumeID)) == [nqn("a")])
+        }
+    }
+
+    @Test(arguments: ["nvme-tcp", "iscsi"])
+    func `A volume that any host may see is listed as published, under the id too that it was published by`(
+        type: String
+    ) async throws {
+        try await withWorld([StandIn(stores: [store()])], type: type) { world in
+            let id = try await world.create("pvc-1").volumeID
+            _ = try await world.publish(id, to: "a")
+            #expect(try await published(world) == [["a"]])
+            _ = try await world.publish(uuid(id), to: "b", mode: .multiNodeMultiWriter)
+            let listed = try await world.controller.listVolumes(.init()).entries
+            #expect(Set(listed.map(\.volume.volumeID)) == [id, uuid(id)] && listed.count == 2)
+            #expect(listed.allSatisfy { $0.status.publishedNodeIds == ["a", "b"] })
+            for node in ["a", "b"] { try await world.unpublish(id, from: node) }
+            #expect(try await published(world) == [[]])
+        }
+    }
+
+    @Test func `A host of another cluster's name is kept out with its node`() async throws {
+        try await withWorld([StandIn(stores: [store()])]) { world in
+            let id = try await world.create("pvc-1", ["access": "host"]).volumeID
+            _ = try await world.publish(id, to: "a")
+            let old = "nqn.2014-08.org.nvmexpress:uuid:00000000-0000-4000-8000-000000000009"
+            let wanted = try #require(world.pool.volumeID(id))
+            try await world.pool.volume(orThrow: wanted).target.letIn(old, to: uuid(id))
+            world.pool.memory.withLock { $0.hosts[old] = "a" }
+            try await world.unpublish(id, from: "a")
+            #expect(world.targets[0].hosts(of: uuid(id)) == [])
+            let same = try world.pool.clusterName(and: "", at: "f")
+            #expect(same.isEmpty)
+            #expect(throws: ConfigurationError.self) { _ = try world.pool.clusterName(and: "other", at: "f") }
         }
     }
 

@@ -47,7 +47,7 @@ struct ConfigurationTests {
         (#"{"nodes":[]}"#, "nodes"), (#"{}"#, "nodes"), (#"{"nodes":{}}"#, "nodes"), ("[]", "object"),
         (#"{"nodes":[1]}"#, "nodes[0]"), (#"{"nodes":[{"name":"a:b"}]}"#, "nodes[0].name"),
         (#"{"nodes":[{"name":""}]}"#, "nodes[0].name"), (#"{"nodes":[{"name":"a"}]}"#, "nodes[0].rpcURL"),
-        (#"{"nodes":[{"name":"a","rpcURL":"ftp://x","targetType":"iscsi","targetAddr":"x"}]}"#, "nodes[0].rpcURL"),
+        (#"{"nodes":[{"name":"a","rpcURL":"ftp://x","targetType":"iscsi","targetAddr":"::1"}]}"#, "nodes[0].rpcURL"),
         (#"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"fc","targetAddr":"x"}]}"#, "targetType is \"fc\""),
         (#"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"iscsi"}]}"#, "nodes[0].targetAddr"),
         (
@@ -55,19 +55,27 @@ struct ConfigurationTests {
             "nodes[0].targetAddr"
         ),
         (
-            #"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"x","port":0}]}"#,
+            #"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"nvme-tcp","targetAddr":"storage-1"}]}"#,
+            "nodes[0].targetAddr: \"storage-1\" is a name"
+        ),
+        (
+            #"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"x","listenAddr":"::1,x"}]}"#,
+            "nodes[0].listenAddr: \"x\" is a name"
+        ),
+        (
+            #"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"::1","port":0}]}"#,
             "nodes[0].port"
         ),
         (
-            #"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"x","thinOvercommit":0}]}"#,
+            #"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"::1","thinOvercommit":0}]}"#,
             "thinOvercommit"
         ),
         (
-            #"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"x","colour":1}]}"#,
+            #"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"::1","colour":1}]}"#,
             "nodes[0].colour"
         ),
         (
-            #"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"x"}],"more":1}"#,
+            #"{"nodes":[{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"::1"}],"more":1}"#,
             "more: unknown key"
         ),
     ])
@@ -77,7 +85,7 @@ struct ConfigurationTests {
     }
 
     @Test func `A node that is there twice is refused`() {
-        let one = #"{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"x"}"#
+        let one = #"{"name":"a","rpcURL":"http://x","targetType":"iscsi","targetAddr":"::1"}"#
         let error = thrown { _ = try parse("{\"nodes\":[\(one),\(one)]}") }
         #expect(error.contains("nodes[1].name: \"a\" is there twice"), "\(error)")
     }

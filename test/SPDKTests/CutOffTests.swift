@@ -2,6 +2,7 @@ import CSIProto
 import GRPCCore
 import SPDK
 import StandIn
+import Synchronization
 import Testing
 
 @testable import CSIServer
@@ -25,6 +26,49 @@ struct CutOffTests {
             try await world.unpublish(volume.volumeID, from: "a")
             try await world.deleteSnapshot(snapshot.snapshotID)
             try await world.delete(volume.volumeID)
+            #expect(world.targets[0].lvols.isEmpty)
+        }
+    }
+
+    @Test func `What SPDK has not opened yet is not gone`() async throws {
+        try await withWorld([StandIn(stores: [store()])]) { world in
+            let (target, host) = (world.targets[0], ["access": "host"])
+            let volume = try await world.create("pvc-1", host)
+            _ = try await world.publish(volume.volumeID, to: "a")
+            try target.restartWithoutVolumes()
+            #expect(try await world.create("pvc-1", host) == volume)
+            try target.restartWithoutVolumes()
+            try await world.unpublish(volume.volumeID, from: "a")
+            #expect(target.hosts(of: uuid(volume.volumeID)) == [])
+            try target.restartWithoutVolumes()
+            try await world.delete(uuid(volume.volumeID))
+            #expect(target.lvols.isEmpty && target.calls("bdev_lvol_create") == 1)
+        }
+    }
+
+    @Test func `A node is asked for a name until that was answered for, whatever older lists say`() async throws {
+        try await withWorld([StandIn(stores: [store()])]) { world in
+            let pool = world.pool, begin = ContinuousClock.now
+            world.targets[0].fail("nvmf_create_subsystem", .refusal)
+            await expect(.unavailable) { _ = try await world.create("pvc-1") }
+            #expect(pool.memory.withLock { $0.attempts["pvc-1"] } == "node0")
+            _ = try await world.create("pvc-1")
+            #expect(pool.memory.withLock { $0.attempts["pvc-1"] } == nil)
+            let node = pool.state(try #require(pool.nodes.first))
+            node.remember([], askedAt: begin)
+            #expect(node.mayHave { VolumeName.isVolume($0, named: "pvc-1") })
+        }
+    }
+
+    @Test func `A volume is one in the gate, whatever its id looks like`() async throws {
+        try await withWorld([StandIn(stores: [store()])]) { world in
+            let id = try await world.create("pvc-1").volumeID
+            try await world.pool.gate.run(SPDKPool.key(id)) {
+                for text in [id, uuid(id), uuid(id).uppercased()] {
+                    await expect(.aborted) { try await world.delete(text) }
+                }
+            }
+            try await world.delete(uuid(id).uppercased())
             #expect(world.targets[0].lvols.isEmpty)
         }
     }
@@ -78,9 +122,9 @@ struct CutOffTests {
             await expect(.unavailable, "is not ready") {
                 _ = try await world.create("pvc-2", size: 16 * mib, more, from: .snapshot(snapshot.snapshotID))
             }
-            var tidying = Tidying()
+            var seen = Seen()
             let node = try #require(world.pool.configuration.current?.node("node0"))
-            try await world.pool.restore(node, &tidying)
+            try await world.pool.restore(node, &seen)
             let copy = try await world.create("pvc-2", size: 16 * mib, more, from: .snapshot(snapshot.snapshotID))
             #expect(copy.capacityBytes == 16 * mib)
             let limits = target.lvols.first { $0.uuid == uuid(copy.volumeID) }?.limits

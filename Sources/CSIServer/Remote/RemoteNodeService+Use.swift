@@ -32,7 +32,7 @@ extension RemoteNodeService {
         let capability = try VolumeCapability.optional(request, reach: .anywhere)
         try FieldLimits.map(request.secrets, "secrets")
         try node.checkStarted()
-        let bytes = try await gate.run(text) {
+        let bytes = try await gate.run(SPDKPool.key(text)) {
             let (record, device) = try await attached(text, at: path, staging: staging)
             let place = try await blockingDevice(on: .remote) {
                 try VolumePlace(of: device, at: path, staging: staging)

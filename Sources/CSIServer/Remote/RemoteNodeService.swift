@@ -25,7 +25,7 @@ package struct RemoteNodeService: Csi_V1_Node.SimpleServiceProtocol {
         try FieldLimits.maps(
             publishContext: request.publishContext, volumeContext: request.volumeContext, secrets: request.secrets)
         try node.checkStarted()
-        try await gate.run(text) {
+        try await gate.run(SPDKPool.key(text)) {
             let volume = try await node.volume(
                 text, volumeContext: request.volumeContext, publishContext: request.publishContext)
             try await RemoteStaging(node: node, volume: volume).stage(at: path, capability)
@@ -39,7 +39,7 @@ package struct RemoteNodeService: Csi_V1_Node.SimpleServiceProtocol {
         let text = try FieldLimits.required(request.volumeID, "volume_id")
         let path = try FieldLimits.path(request.stagingTargetPath, "staging_target_path")
         try node.checkStarted()
-        try await gate.run(text) {
+        try await gate.run(SPDKPool.key(text)) {
             let record = try await node.record(text, at: path)
             let device: VolumeDevice? = if let record { try await node.device(of: record) } else { nil }
             let unmounting = Unmounting(text: text, volume: device)
@@ -69,7 +69,7 @@ package struct RemoteNodeService: Csi_V1_Node.SimpleServiceProtocol {
         }
         let staging = try FieldLimits.path(request.stagingTargetPath, "staging_target_path")
         try node.checkStarted()
-        try await gate.run(text) {
+        try await gate.run(SPDKPool.key(text)) {
             guard let record = try await node.record(text, at: staging) else {
                 throw RequestError(
                     .failedPrecondition, "volume \(text) is not attached to this node; call NodeStageVolume first")
@@ -89,7 +89,7 @@ package struct RemoteNodeService: Csi_V1_Node.SimpleServiceProtocol {
         let text = try FieldLimits.required(request.volumeID, "volume_id")
         let target = try FieldLimits.path(request.targetPath, "target_path")
         try node.checkStarted()
-        try await gate.run(text) {
+        try await gate.run(SPDKPool.key(text)) {
             let record = try await node.record(text, at: nil)
             let device: VolumeDevice? = if let record { try await node.device(of: record) } else { nil }
             let unmounting = Unmounting(text: text, volume: device)

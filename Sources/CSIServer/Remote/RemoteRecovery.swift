@@ -30,7 +30,7 @@ package struct RemoteRecovery: Service {
                 let begin = ContinuousClock.now
                 await restorePaths()
                 // The kernel makes one connection at a time: those to an address that is gone leave half of it to others.
-                pause = max(period, min(ContinuousClock.now - begin, .seconds(60)))
+                pause = max(period, ContinuousClock.now - begin)
             }
         }
     }
@@ -52,7 +52,7 @@ package struct RemoteRecovery: Service {
     private func recover() async {
         for record in node.attachments.all {
             do {
-                try await gate.run(record.id) { try await node.attachments.recover(record.id) }
+                try await gate.run(SPDKPool.key(record.id)) { try await node.attachments.recover(record.id) }
             } catch {
                 node.logger.warning(
                     "an attachment that an earlier run had left is not taken back; the next call of its volume will",

@@ -21,13 +21,17 @@ extension SPDKPool {
         let target = original.target
         let name = VolumeName.copy(
             request.name, isGuarded: wanted.isGuarded, of: original.volume.uuid, isSnapshot: isSnapshot)
-        let uuid = try await state(target.node).making.withLock {
-            try await checkRoom(for: original, request)
-            let base = if isSnapshot { original.volume } else { try await self.base(of: original, for: request.name) }
+        let node = state(target.node)
+        let uuid = try await node.making.withLock {
+            let known: LogicalVolume? =
+                if isSnapshot { original.volume } else { try await hidden(of: original, for: request.name) }
+            let size = try await checkRoom(for: original, request, wanted, isShared: known != nil)
+            let base = if let known { known } else { try await self.base(of: original, for: request.name) }
             let uuid = try await attempt(request.name, on: target.node.name) {
                 try await target.clone(base.uuid, named: name)
             }
-            state(target.node).promise(original.volume.size, in: original.volume.store)
+            node.promise(original.volume.size, in: original.volume.store)
+            node.keepRoom(size - original.volume.size, in: original.volume.store, for: uuid)
             return uuid
         }
         guard let volume = try await target.volume(uuid) else {
@@ -37,23 +41,48 @@ extension SPDKPool {
         return Found(target: target, volume: volume)
     }
 
-    /// Before anything is made: a copy is thin, and may write all that it has anew.
-    private func checkRoom(for original: Found, _ request: CreateRequest) async throws {
+    /// Before anything is made: a copy may write all that it has anew, and so may its source as soon as it shares its
+    /// blocks. Answers the size that the copy is to have.
+    private func checkRoom(
+        for original: Found, _ request: CreateRequest, _ wanted: LvolParameters, isShared: Bool
+    ) async throws -> UInt64 {
         let (target, volume) = (original.target, original.volume)
-        var wanted = LvolParameters()
-        try wanted.apply(["lvstore": volume.store])
-        guard let room = try await rooms(target, wanted).first else {
+        var place = LvolParameters()
+        try place.apply(["lvstore": volume.store, "provisioning": wanted.provisioning.rawValue])
+        guard let room = try await roomsNow(target, place).first else {
             throw RequestError(
                 .unavailable, "storage node \(target.node.name): lvstore \(volume.store) is not there, or not in use")
         }
         let larger = request.size.required > volume.size
         let size = larger ? try request.size.size(multipleOf: room.store.clusterSize) : volume.size
-        guard size <= room.available else {
+        var needed = size
+        if !isShared {
+            let own = try await target.volume(volume.uuid, clusterSize: room.store.clusterSize)?.allocated
+            needed += min(own ?? volume.size, volume.size)
+        }
+        guard needed <= room.available else {
             throw RequestError(
                 .resourceExhausted,
-                "volume \"\(request.name)\": \(size) bytes are needed beside its source, and lvstore \(volume.store) of storage "
-                    + "node \(target.node.name) has \(room.available), with what thin volumes may still take left out")
+                "volume \"\(request.name)\": \(needed) bytes are needed beside its source, and lvstore \(volume.store) of "
+                    + "storage node \(target.node.name) has \(room.available), with what thin volumes may still take "
+                    + "left out")
         }
+        return size
+    }
+
+    /// A copy begins thin. One that is to be thick takes its blocks now, or with the next call where this one is cut off.
+    func thickened(_ found: Found, _ request: CreateRequest, _ wanted: LvolParameters) async throws -> Found {
+        let (target, volume) = (found.target, found.volume)
+        guard wanted.provisioning == .thick, volume.isThin, case .copy = VolumeName(volume.name),
+            hasSource(found, request.source)
+        else { return found }
+        try await slowly(target, "copying to \(volume.uuid)") { try await target.inflate(volume.uuid) }
+        state(target.node).forgetPromises()
+        await prune(target, store: volume.store, base: volume.base)
+        guard let thick = try await target.volume(volume.uuid), !thick.isThin else {
+            throw SPDKError(.lost, "storage node \(target.node.name): volume \(volume.uuid) did not become thick")
+        }
+        return Found(target: target, volume: thick)
     }
 
     private func checkPlace(of original: Found, _ wanted: LvolParameters) throws {
@@ -72,16 +101,22 @@ extension SPDKPool {
 
     /// The snapshot below a clone of a volume, which nobody sees; it goes when only one volume needs it.
     private func base(of original: Found, for name: String) async throws -> LogicalVolume {
-        let (target, hidden) = (original.target, VolumeName.base(of: name))
-        if let base = try await target.volume("\(original.volume.store)/\(hidden)"), base.isSnapshot { return base }
+        let target = original.target
+        // From now on the source may write all of its blocks anew.
+        defer { state(target.node).forgetPromises() }
         do {
-            let uuid = try await target.snapshot(original.volume.uuid, named: hidden)
+            let uuid = try await target.snapshot(original.volume.uuid, named: VolumeName.base(of: name))
             if let base = try await target.volume(uuid) { return base }
         } catch {
             guard error.refusal == .exists else { throw error }
-            if let base = try await target.volume("\(original.volume.store)/\(hidden)"), base.isSnapshot { return base }
+            if let base = try await hidden(of: original, for: name) { return base }
         }
         throw RequestError(.aborted, "volume \(original.volume.uuid) is being copied by another call; try again")
+    }
+
+    private func hidden(of original: Found, for name: String) async throws -> LogicalVolume? {
+        let found = try await original.target.volume("\(original.volume.store)/\(VolumeName.base(of: name))")
+        return found?.isSnapshot == true ? found : nil
     }
 
     /// Removes snapshots that nobody sees once at most one volume needs them, upwards.
@@ -99,6 +134,12 @@ extension SPDKPool {
 // Snapshots as CSI knows them.
 extension SPDKPool {
     package func createSnapshot(_ request: SnapshotRequest) async throws -> VolumeRecord {
+        let record = try await makeSnapshot(request)
+        answered(request.name)
+        return record
+    }
+
+    private func makeSnapshot(_ request: SnapshotRequest) async throws -> VolumeRecord {
         let existing = try await existing(request.name, isWanted: VolumeName.isSnapshot)
         if let existing {
             let record = snapshotRecord(existing, sourceID: try await source(of: existing))
@@ -114,6 +155,7 @@ extension SPDKPool {
             throw RequestError(.notFound, "volume \"\(request.volume)\" does not exist")
         }
         let original = try await volume(orThrow: id)
+        await exportAgain(original)
         let target = original.target
         let name = VolumeName.snapshot(
             request.name, of: original.volume.uuid, at: UInt64(max(0, Date().timeIntervalSince1970)))
@@ -156,9 +198,8 @@ extension SPDKPool {
         // With one, SPDK gives it the blocks; more would have to share them.
         guard snapshot.clones.count < 2 else { throw inUse(id, snapshot.clones) }
         do {
-            try await target.delete(snapshot.uuid)
-        } catch {
-            guard error.refusal == .notPermitted else { throw error }
+            try await slowly(target, "erasing \(snapshot.uuid)") { try await target.delete(snapshot.uuid) }
+        } catch let error as SPDKError where error.refusal == .notPermitted {
             throw inUse(id, ["one made just now"])
         }
     }

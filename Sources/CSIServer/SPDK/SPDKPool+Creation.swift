@@ -9,15 +9,17 @@ extension SPDKPool {
     package func create(_ request: CreateRequest) async throws -> VolumeRecord {
         let wanted = request.parameters.lvol ?? LvolParameters()
         try checkAccess(wanted)
+        let made: Found
         if let found = try await existing(request.name, isWanted: VolumeName.isVolume) {
-            return try await finish(found, request, wanted)
+            made = found
+        } else if let source = request.source {
+            made = try await copy(source, request, wanted)
+        } else {
+            made = try await make(request, wanted)
         }
-        let made =
-            switch request.source {
-            case nil: try await make(request, wanted)
-            case let source?: try await copy(source, request, wanted)
-            }
-        return try await finish(made, request, wanted)
+        let record = try await finish(made, request, wanted)
+        answered(request.name)
+        return record
     }
 
     /// An iSCSI target of SPDK knows initiators by names that only they know.
@@ -36,16 +38,7 @@ extension SPDKPool {
         _ name: String, isWanted: @escaping @Sendable (ListedLogicalVolume, String) -> Bool
     ) async throws -> Found? {
         var (found, failures) = ([Found](), [(StorageNodeConfiguration, any Error)]())
-        let answers = await everywhere { target -> Found? in
-            let list = try await target.list(timeout: .seconds(4))
-            if let listed = list.first(where: { isWanted($0, name) }), let volume = try await target.volume(listed.uuid)
-            {
-                return Found(target: target, volume: volume)
-            }
-            try await self.checkStores(target)
-            self.state(target.node).remember(list)
-            return nil
-        }
+        let answers = await everywhere { try await self.existing(on: $0) { isWanted($0, name) } }
         for (node, answer) in answers {
             switch answer {
             case .success(let one): if let one { found.append(one) }
@@ -70,6 +63,26 @@ extension SPDKPool {
         return nil
     }
 
+    /// Settled first: what is not in a list then is not there.
+    private func existing(
+        on target: SPDKTarget, isWanted: (ListedLogicalVolume) -> Bool
+    ) async throws -> Found? {
+        var doubt: RequestError?
+        do {
+            try await settle(target, timeout: .seconds(4))
+        } catch let error as RequestError {
+            doubt = error
+        }
+        let begin = ContinuousClock.now
+        let list = try await target.list(timeout: .seconds(4))
+        if let listed = list.first(where: isWanted), let volume = try await target.volume(listed.uuid) {
+            return Found(target: target, volume: volume)
+        }
+        if let doubt { throw doubt }
+        state(target.node).remember(list, askedAt: begin)
+        return nil
+    }
+
     private func make(_ request: CreateRequest, _ wanted: LvolParameters) async throws -> Found {
         var (rooms, failure) = ([StoreRoom](), (any Error)?.none)
         for (_, answer) in await everywhere({ try await self.rooms($0, wanted) }) {
@@ -78,7 +91,6 @@ extension SPDKPool {
             case .failure(let error): failure = error
             }
         }
-        if wanted.isGuarded { rooms.removeAll { $0.target.node.type == .iscsi } }
         let unit = rooms.map(\.store.clusterSize).max() ?? 4 << 20
         _ = try request.size.size(multipleOf: rooms.map(\.store.clusterSize).min() ?? unit)
         var last: (any Error)?
@@ -97,7 +109,10 @@ extension SPDKPool {
 
     private func nowhere(_ request: CreateRequest, _ wanted: LvolParameters, _ rooms: [StoreRoom]) -> RequestError {
         let most = rooms.map(\.available).max() ?? 0
-        let place = [wanted.node.map { "node \($0)" }, wanted.store.map { "lvstore \($0)" }].compactMap(\.self)
+        let place = [
+            wanted.node.map { "node \($0)" }, wanted.store.map { "lvstore \($0)" },
+            wanted.isGuarded ? "access host, which iSCSI has not" : nil,
+        ].compactMap(\.self)
         let reason =
             rooms.isEmpty
             ? "there is no logical volume store\(place.isEmpty ? "" : " as the parameters ask for: " + place.joined(separator: ", "))"
@@ -112,7 +127,7 @@ extension SPDKPool {
         let (target, node) = (room.target, room.target.node.name)
         let uuid = try await state(target.node).making.withLock {
             // Others may have taken it since all stores were asked.
-            let rooms = try await rooms(target, wanted).filter { $0.store.name == room.store.name }
+            let rooms = try await roomsNow(target, wanted).filter { $0.store.name == room.store.name }
             guard rooms.contains(where: { $0.available >= size }) else {
                 throw SPDKError(.refused(-28), "storage node \(node): lvstore \(room.store.name) is full", text: "")
             }
@@ -131,7 +146,7 @@ extension SPDKPool {
         return Found(target: target, volume: volume)
     }
 
-    /// Remembers which node was asked, until it is certain what came of that.
+    /// Remembers which node was asked, until it is certain that nothing came of that, or the caller has its answer.
     func attempt<Result: Sendable>(
         _ name: String, on node: String, _ call: () async throws -> Result
     ) async throws -> Result {
@@ -140,9 +155,7 @@ extension SPDKPool {
             memory.attempts[name] = node
         }
         do {
-            let result = try await call()
-            memory.withLock { $0.attempts[name] = nil }
-            return result
+            return try await call()
         } catch let error as SPDKError where error.refusal == .exists {
             // A moment ago there was none: another call, perhaps of another controller.
             throw RequestError(.aborted, "\"\(name)\" is being made by another call; try again")
@@ -157,18 +170,19 @@ extension SPDKPool {
 extension SPDKPool {
     func finish(_ made: Found, _ request: CreateRequest, _ wanted: LvolParameters) async throws -> VolumeRecord {
         var found = made
-        let id = Self.id(found.target.node.name, found.volume.uuid)
-        return try await gate.run(id) {
-            let isExported = try await found.target.isExported(found.volume.uuid)
+        let uuid = found.volume.uuid
+        return try await gate.run(uuid) {
+            let isExported = try await found.target.isExported(uuid)
+            found = try await unfinished(found) { try await thickened(found, request, wanted) }
             found = try await unfinished(found) { try await grown(found, request, isExported) }
             try check(found, request, wanted)
+            // An older volume may have hosts, which a target that was restarted has forgotten.
+            let export = knownExport(uuid) ?? Export(allowsAnyHost: !wanted.isGuarded)
             try await unfinished(found) {
                 try await limit(found, to: wanted)
-                if !isExported {
-                    try await found.target.export(found.volume.uuid, Export(allowsAnyHost: !wanted.isGuarded))
-                }
+                if !isExported { try await found.target.export(uuid, export) }
             }
-            remember(found.volume.uuid, Export(allowsAnyHost: !wanted.isGuarded))
+            if knownExport(uuid) == nil { remember(uuid, export) }
             return record(found, subsystem: nil, parameters: request.parameters)
         }
     }
@@ -191,12 +205,10 @@ extension SPDKPool {
     /// The watch may have exported it before a creation that was cut off had come to this; limits that were changed since
     /// are remembered.
     private func limit(_ found: Found, to wanted: LvolParameters) async throws {
-        guard !wanted.limits.isEmpty, found.volume.limits.isNone,
-            memory.withLock({ $0.limits[found.volume.uuid] }) == nil
-        else { return }
+        guard !wanted.limits.isEmpty, found.volume.limits.isNone, knownLimits(found.volume.uuid) == nil else { return }
         let limits = RateLimits(wanted.limits)
         try await found.target.limit(found.volume.uuid, to: limits)
-        memory.withLock { $0.limits[found.volume.uuid] = limits }
+        remember(found.volume.uuid, limits)
     }
 
     /// A copy is made with the size of its source, and may have been cut off before it was as large as it should be: then
@@ -237,7 +249,7 @@ extension SPDKPool {
     }
 
     /// Volumes of spdk-csi do not say what they were made from.
-    private func hasSource(_ found: Found, _ wanted: VolumeRecord.Source?) -> Bool {
+    func hasSource(_ found: Found, _ wanted: VolumeRecord.Source?) -> Bool {
         switch (VolumeName(found.volume.name), wanted) {
         case (.plain, nil), (.guarded, nil): true
         case (.plain, .snapshot?): found.volume.base != nil
@@ -246,13 +258,6 @@ extension SPDKPool {
         case (.copy(_, let ofSnapshot, let uuid), .volume(let id)?):
             !ofSnapshot && volumeID(id).map(Self.uuid) == uuid
         default: false
-        }
-    }
-
-    func remember(_ uuid: String, _ export: Export) {
-        memory.withLock { memory in
-            if memory.exports.count > 50_000 { memory.exports.removeAll() }
-            memory.exports[uuid] = export
         }
     }
 }

@@ -17,7 +17,7 @@ extension SPDKPool {
             parameters: parameters ?? defaultParameters, source: source(volume, node))
         let hosts = subsystem?.hosts.map(\.nqn) ?? []
         record.remote = VolumeRecord.RemoteFacts(
-            context: context(found, parameters?.lvol?.values ?? [:]), publishedNodes: publishedNodes(hosts),
+            context: context(found, parameters?.lvol?.values ?? [:]), publishedNodes: publishedNodes(volume, hosts),
             needsRescan: node.type == .iscsi)
         return record
     }
@@ -46,9 +46,14 @@ extension SPDKPool {
         return ofSnapshot ? .snapshot(id) : .volume(id)
     }
 
-    /// Of hosts that a node's name is known for; the others are published again, and are known then.
-    private func publishedNodes(_ hosts: [String]) -> [String] {
-        memory.withLock { memory in hosts.compactMap { memory.hosts[$0] } }.sorted()
+    /// Of hosts that a node's name is known for; the others are published again, and are known then. Volumes that any host
+    /// may see are published to whom this controller has.
+    private func publishedNodes(_ volume: LogicalVolume, _ hosts: [String]) -> [String] {
+        memory.withLock { memory in
+            let nodes = Set(hosts.compactMap { memory.hosts[$0] })
+            guard !VolumeName(volume.name).isGuarded else { return nodes }
+            return nodes.union(memory.publications[volume.uuid]?.keys.map(\.self) ?? [])
+        }.sorted()
     }
 
     func snapshotRecord(_ found: Found, sourceID: String? = nil) -> VolumeRecord {
@@ -89,11 +94,18 @@ extension SPDKPool {
             let byVolume = Dictionary(
                 subsystems.compactMap { subsystem in Subsystem.volume(subsystem.nqn).map { ($0, subsystem) } }
             ) { $1 }
-            return volumes.map { volume in
-                self.record(Found(target: target, volume: volume), subsystem: byVolume[volume.uuid])
+            return volumes.flatMap { volume in
+                self.records(Found(target: target, volume: volume), subsystem: byVolume[volume.uuid])
             }
         }
         return all.page(after: id, limit: limit)
+    }
+
+    /// Under the ids too that it was published by: what is not listed by those looks unpublished.
+    private func records(_ found: Found, subsystem: Subsystem?) -> [VolumeRecord] {
+        let others = memory.withLock { $0.otherIDs[found.volume.uuid] ?? [] }
+        return [record(found, subsystem: subsystem)]
+            + others.compactMap { volumeID($0) }.map { record(found, subsystem: subsystem, id: $0) }
     }
 
     /// What all nodes list, in the order of ids. Nodes that do not answer are left out and named in the log; an error

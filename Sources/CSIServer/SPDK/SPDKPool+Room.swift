@@ -12,27 +12,52 @@ struct StoreRoom: Sendable {
 
 // Room: what is free, without what thin volumes may still take.
 extension SPDKPool {
-    /// The stores of one node that the parameters allow.
-    func rooms(_ target: SPDKTarget, _ parameters: LvolParameters) async throws -> [StoreRoom] {
-        guard parameters.node == nil || parameters.node == target.node.name else { return [] }
+    /// The stores of one node that the parameters allow. `isSole`: for whoever holds `making`.
+    func rooms(
+        _ target: SPDKTarget, _ parameters: LvolParameters, isSole: Bool = false, besides uuid: String? = nil
+    ) async throws -> [StoreRoom] {
+        guard parameters.node == nil || parameters.node == target.node.name,
+            !parameters.isGuarded || target.node.type != .iscsi
+        else { return [] }
         let stores = try await target.stores()
-        let known = state(target.node).promises
-        let promises: [String: UInt64]
-        if let bytes = known.bytes {
-            promises = bytes
-        } else {
-            promises = Self.promises(try await target.volumes(in: stores), stores)
-            state(target.node).note(promises: promises, change: known.change)
-        }
+        let promises = try await promises(target, stores, isSole: isSole)
+        let kept = state(target.node).keptRoom(besides: uuid)
         return stores.filter { parameters.store == nil || parameters.store == $0.name }.map { store in
-            let promised = promises[store.name] ?? 0
+            let left = Double(store.free) - Double(kept[store.name] ?? 0)
             let extra = Double(store.total) * (target.node.overcommit - 1)
-            let free = Double(store.free) + extra - Double(promised)
-            let most = parameters.provisioning == .thick ? min(free, Double(store.free)) : free
+            let free = left + extra - Double(promises[store.name] ?? 0)
+            let most = parameters.provisioning == .thick ? min(free, left) : free
             return StoreRoom(
                 target: target, store: store,
                 available: UInt64(max(0, min(most, 9e18))) / store.clusterSize * store.clusterSize)
         }
+    }
+
+    /// For whoever holds `making` and has made nothing yet: whatever goes wrong, another store can be tried. Of those who
+    /// wait for a node that does not answer, only the first one waits for its answer too.
+    func roomsNow(
+        _ target: SPDKTarget, _ parameters: LvolParameters, besides uuid: String? = nil
+    ) async throws -> [StoreRoom] {
+        let (node, begin) = (state(target.node), ContinuousClock.now)
+        if let failure = node.recentFailure { throw SPDKError(.notSent, failure.message) }
+        do {
+            let rooms = try await rooms(target, parameters, isSole: true, besides: uuid)
+            node.note(nil, since: begin)
+            return rooms
+        } catch let error as SPDKError {
+            node.note(error, since: begin)
+            throw SPDKError(.notSent, error.message)
+        }
+    }
+
+    private func promises(
+        _ target: SPDKTarget, _ stores: [LogicalVolumeStore], isSole: Bool
+    ) async throws -> [String: UInt64] {
+        let known = state(target.node).promises(isSole: isSole), begin = ContinuousClock.now
+        if let bytes = known.bytes { return bytes }
+        let promises = Self.promises(try await target.volumes(in: stores), stores)
+        state(target.node).note(promises: promises, change: known.change, since: begin)
+        return promises
     }
 
     /// What thin volumes may still write, by store. Before 24.05 SPDK does not tell what a volume has taken: then what

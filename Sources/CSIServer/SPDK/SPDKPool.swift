@@ -10,21 +10,11 @@ import Synchronization
 ///
 /// What is in memory (which node was asked for a name, who the hosts are, what was exported) only makes answers better.
 package final class SPDKPool: VolumePool {
-    /// What is known of a volume besides what its target says now.
-    struct Memory {
-        /// The storage node that was asked to make a volume or snapshot of this name, and whose answer was lost.
-        var attempts: [String: String] = [:]
-        /// Node ids by host NQN, of nodes that something was published to.
-        var hosts: [String: String] = [:]
-        /// How volumes were exported when they were last seen so.
-        var exports: [String: Export] = [:]
-        var limits: [String: RateLimits] = [:]
-        var publications: [String: VolumeRecord.Publication] = [:]
-    }
-
     let configuration: WatchedFile<SPDKConfiguration>
     let secrets: WatchedFile<SPDKSecrets>
     let driverName: String
+    /// Part of the hosts' names: that of the start, since those of other names are let in until they are unpublished.
+    package let clusterName: String
     /// In a process that is controller and node for one machine: that node's id.
     let onlyNode: String?
     let gate: OperationGate
@@ -41,6 +31,7 @@ package final class SPDKPool: VolumePool {
         self.secrets = secrets
         self.http = http
         self.driverName = driverName
+        clusterName = configuration.current?.clusterName ?? ""
         self.onlyNode = onlyNode
         self.gate = gate
         self.logger = logger
@@ -67,8 +58,13 @@ package final class SPDKPool: VolumePool {
 extension SPDKPool {
     var nodes: [StorageNodeConfiguration] { configuration.current?.nodes ?? [] }
 
-    /// Part of the hosts' names.
-    package var clusterName: String { configuration.current?.clusterName ?? "" }
+    /// The cluster's name for a node in the same process, whose own file at `path` may say it too.
+    package func clusterName(and own: String?, at path: String) throws(ConfigurationError) -> String {
+        guard let own, own != clusterName else { return clusterName }
+        throw ConfigurationError(
+            "\(path): clusterName: it is \"\(own)\", and \"\(clusterName)\" in \(configuration.path); volumes with "
+                + "access: host would not let this node in")
+    }
 
     func state(_ node: StorageNodeConfiguration) -> StorageNode {
         known.withLock { known in
@@ -169,6 +165,9 @@ extension SPDKPool {
         String(id.rawValue.split(separator: ":").last ?? "").lowercased()
     }
 
+    /// What holds a volume in the gate, however its id is written.
+    static func key(_ text: String) -> String { VolumeID(remote: text).map(uuid) ?? text }
+
     /// The logical volume of an id; nil when there certainly is none.
     func find(_ id: VolumeID) async throws -> Found? {
         let parts = id.rawValue.split(separator: ":")
@@ -179,16 +178,28 @@ extension SPDKPool {
                 "volume \(id): storage node \(name) is not in \(configuration.path); bring it back to go on")
         }
         let target = try target(node)
-        let volume = try await state(node).note { () throws(SPDKError) in try await target.volume(Self.uuid(id)) }
-        if volume == nil { try await checkStores(target) }
-        return volume.map { Found(target: target, volume: $0) }
+        return try await certain(Self.uuid(id), on: target).map { Found(target: target, volume: $0) }
+    }
+
+    /// Nil only where there certainly is none.
+    func certain(_ uuid: String, on target: SPDKTarget) async throws -> LogicalVolume? {
+        let volume = try await state(target.node).note { () throws(SPDKError) in try await target.volume(uuid) }
+        if let volume { return volume }
+        try await settle(target)
+        return try await target.volume(uuid)
+    }
+
+    /// What is not there after this is gone. In this order: SPDK shows a store first, and then opens its volumes.
+    func settle(_ target: SPDKTarget, timeout: Duration = .seconds(10)) async throws {
+        try await checkStores(target, timeout: timeout)
+        try await target.waitForExamine(timeout: timeout)
     }
 
     /// Throws `unavailable` where a store is missing that the configuration names or that was there before, or there is none
     /// at all: SPDK answers while its disks are not there yet, and is certain then that it knows no volume.
-    func checkStores(_ target: SPDKTarget) async throws {
+    func checkStores(_ target: SPDKTarget, timeout: Duration = .seconds(10)) async throws {
         let node = target.node
-        let stores = Set(try await target.stores().map(\.name))
+        let stores = Set(try await target.stores(timeout: timeout).map(\.name))
         let missing = state(node).missing(stores).filter(node.uses).union(node.stores).subtracting(stores)
         guard stores.isEmpty || !missing.isEmpty else { return }
         let names =
@@ -203,11 +214,7 @@ extension SPDKPool {
     /// For volumes that were written by hand, with nothing but the uuid.
     private func findAnywhere(_ uuid: String) async throws -> Found? {
         var failure: (any Error)?
-        let answers = await everywhere { target in
-            let volume = try await target.volume(uuid)
-            if volume == nil { try await self.checkStores(target) }
-            return (target, volume)
-        }
+        let answers = await everywhere { target in (target, try await self.certain(uuid, on: target)) }
         for (_, answer) in answers {
             switch answer {
             case .success((let target, let volume?)): return Found(target: target, volume: volume)
@@ -225,4 +232,9 @@ extension SPDKPool {
         }
         return found
     }
+}
+
+extension VolumePool {
+    /// What the volume or snapshot of an id holds in the gate. One that every node reaches can be called by several ids.
+    func key(forID text: String) -> String { reach == .anywhere ? SPDKPool.key(text) : text }
 }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Where a target listens, or hosts connect.
 package struct PortalAddress: Sendable, Hashable {
     package let host: String
@@ -9,6 +11,12 @@ package struct PortalAddress: Sendable, Hashable {
     }
 
     package var isIPv6: Bool { host.contains(":") }
+
+    /// SPDK looks no names up.
+    package var isNumeric: Bool {
+        var bytes = in6_addr()
+        return inet_pton(isIPv6 ? AF_INET6 : AF_INET, String(host.prefix { $0 != "%" }), &bytes) == 1
+    }
 
     /// `10.0.0.1`, `10.0.0.1:4421`, `::1`, `[::1]:4421` or a name.
     init(_ text: Substring, port: UInt16) throws(ConfigurationError) {

@@ -19,11 +19,19 @@ package struct SPDKTarget: Sendable {
         return all.filter { node.uses(store: $0.store.name) }
     }
 
-    /// By uuid, or by `store/name`; nil when there is none.
-    package func volume(_ name: String) async throws(SPDKError) -> LogicalVolume? {
+    /// Answers once SPDK has opened all volumes of the stores that it has found so far: one by one, which takes a while.
+    package func waitForExamine(timeout: Duration = .seconds(10)) async throws(SPDKError) {
+        let _: JSONNode = try await client.read("bdev_wait_for_examine", timeout: timeout)
+    }
+
+    /// By uuid, or by `store/name`; nil when there is none. With the size of its store's clusters it is told what is the
+    /// volume's own.
+    package func volume(
+        _ name: String, clusterSize: UInt64? = nil
+    ) async throws(SPDKError) -> LogicalVolume? {
         do {
             let found: [BlockDeviceReply] = try await client.read("bdev_get_bdevs", ["name": .string(name)])
-            return found.first?.logicalVolume { _ in nil }
+            return found.first?.logicalVolume { _ in clusterSize }
         } catch {
             guard error.refusal == .notFound else { throw error }
             return nil
@@ -78,6 +86,13 @@ extension SPDKTarget {
         }
     }
 
+    /// Gives the volume all of its blocks, and no base any more; twice is as once.
+    package func inflate(_ uuid: String) async throws(SPDKError) {
+        let _: JSONNode = try await settled { () throws(SPDKError) in
+            try await client.change("bdev_lvol_inflate", ["name": .string(uuid)], timeout: .seconds(600))
+        }
+    }
+
     /// Whether a volume can be larger than the snapshot that it is based on: before, what lies behind the snapshot's end
     /// could be neither read nor written (SPDK's "blob: handle IO to a resized blob").
     package func allowsSmallerBase() async throws(SPDKError) -> Bool {
@@ -85,11 +100,11 @@ extension SPDKTarget {
         return (reply.fields.major, reply.fields.minor) >= (24, 9)
     }
 
-    /// One that is gone is fine. Unmapping takes its time.
+    /// One that is gone is fine. Overwriting a large volume takes minutes.
     package func delete(_ uuid: String) async throws(SPDKError) {
         do {
             let _: JSONNode = try await settled { () throws(SPDKError) in
-                try await client.change("bdev_lvol_delete", ["name": .string(uuid)], timeout: .seconds(60))
+                try await client.change("bdev_lvol_delete", ["name": .string(uuid)], timeout: .seconds(600))
             }
         } catch {
             guard error.refusal == .notFound else { throw error }

@@ -48,11 +48,21 @@ package struct StorageNodeConfiguration: Sendable, Equatable {
         port = try reader.port("port") ?? type.port
         addresses = try reader.addresses("targetAddr", port: port)
         guard !addresses.isEmpty else { throw ConfigurationError("\(reader.at("targetAddr")): it is missing") }
-        let listening = try reader.addresses("listenAddr", port: port)
-        self.listening = listening.isEmpty ? addresses : listening
+        listening = try Self.listening(&reader, addresses, port: port)
         stores = try reader.texts("lvstores")
         overcommit = try reader.number("thinOvercommit", in: 1...1000) ?? 1
         try reader.finish()
+    }
+
+    private static func listening(
+        _ reader: inout ConfigurationReader, _ addresses: [PortalAddress], port: UInt16
+    ) throws(ConfigurationError) -> [PortalAddress] {
+        let own = try reader.addresses("listenAddr", port: port)
+        let listening = own.isEmpty ? addresses : own
+        guard let name = listening.first(where: { !$0.isNumeric })?.host else { return listening }
+        throw ConfigurationError(
+            "\(reader.at(own.isEmpty ? "targetAddr" : "listenAddr")): \"\(name)\" is a name, and SPDK listens on numeric "
+                + "addresses only\(own.isEmpty ? "; listenAddr says which, if hosts are to use the name" : "")")
     }
 
     /// Whether volumes may be made in the store.

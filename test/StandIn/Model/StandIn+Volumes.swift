@@ -47,6 +47,11 @@ extension StandIn {
         case "bdev_lvol_get_lvstores":
             try parameters.expectNone()
             return .array(state.stores.map { description($0, state) })
+        case "bdev_wait_for_examine":
+            try parameters.expectNone()
+            state.lvols += state.unopened
+            state.unopened = []
+            return true
         case "bdev_lvol_get_lvols": return .array(state.lvols.map(line))
         case "bdev_get_bdevs":
             guard let name = parameters.optionalText("name") else {
@@ -63,6 +68,10 @@ extension StandIn {
             guard let base = state.lvols[index].base else { throw StandInError(-22, "Invalid argument") }
             state.lvols[index].base =
                 state.lvols.first { $0.store == state.lvols[index].store && $0.name == base }?.base
+            return true
+        case "bdev_lvol_inflate":
+            let index = try index(try parameters.text("name"), state)
+            (state.lvols[index].base, state.lvols[index].isThin) = (nil, false)
             return true
         case "bdev_set_qos_limit":
             let index = try index(try parameters.text("name"), state)

@@ -19,6 +19,8 @@ package final class StandIn: Sendable {
         case truncated
         /// SPDK says that something went wrong, and nothing is done.
         case refusal
+        /// This time it goes well.
+        case success
     }
 
     /// By the versions of SPDK.
@@ -34,6 +36,8 @@ package final class StandIn: Sendable {
         var calls: [String: Int] = [:]
         /// Of disks that are not attached.
         var detached: (stores: [Store], lvols: [Lvol]) = ([], [])
+        /// Those that SPDK has not come to yet.
+        var unopened: [Lvol] = []
     }
 
     package let user: String
@@ -69,7 +73,16 @@ package final class StandIn: Sendable {
     /// As after kill -9 and a new start.
     package func restart() throws {
         try exporter?.removeAll()
-        state.withLock { $0.exports = Exports() }
+        state.withLock { state in
+            state.exports = Exports()
+            for index in state.lvols.indices { state.lvols[index].limits = [:] }
+        }
+    }
+
+    /// A moment after a new start: the stores are there, and their volumes are only when somebody has waited for them.
+    package func restartWithoutVolumes() throws {
+        try restart()
+        state.withLock { state in (state.unopened, state.lvols) = (state.lvols, []) }
     }
 
     /// The disks are not there yet, or not any more; SPDK knows nothing of what is on them.
@@ -115,7 +128,7 @@ package final class StandIn: Sendable {
             let error: JSONNode = ["code": -32603, "message": "Internal error"]
             let refusal = JSONNode.object(["jsonrpc": "2.0", "id": call.id, "error": error])
             return reply((try? refusal.ascii()) ?? [], request)
-        case nil: return reply(answer(call), request)
+        case .success, nil: return reply(answer(call), request)
         }
     }
 

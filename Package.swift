@@ -177,9 +177,9 @@ let package = Package(
         .testTarget(
             name: "RegistryTests",
             dependencies: [
-                "pmem-csi-driver", "csictl", "CSIProto", "CSIServer", "ClusterProto", "LVM", "Ndctl", "ProgressProto",
-                "Registry", "RegistryProto", "TestSupport", grpcCore, grpcPosix, x509, lifecycle, logging, metrics,
-                nioCore, nioPosix, protobuf,
+                "pmem-csi-driver", "csictl", "CSIProto", "CSIServer", "ClusterProto", "DeviceManager", "LVM", "Ndctl",
+                "ProgressProto", "Registry", "RegistryProto", "TestSupport", grpcCore, grpcPosix, x509, lifecycle,
+                logging, metrics, nioCore, nioPosix, protobuf,
             ],
             path: "test/RegistryTests", swiftSettings: settings),
         .executableTarget(

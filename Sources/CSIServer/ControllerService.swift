@@ -20,7 +20,7 @@ package struct ControllerService: Csi_V1_Controller.SimpleServiceProtocol {
     ) async throws -> Csi_V1_CreateVolumeResponse {
         let wanted = try CreateRequest(request, defaults: pool.defaultParameters, reach: pool.reach)
         try pool.checkReady()
-        let keys = wanted.keys.union([pool.key(forName: wanted.name)])
+        let keys = Set(wanted.keys.map { pool.key(forID: $0) }).union([pool.key(forName: wanted.name)])
         let record = try await CallSecrets.$current.withValue(request.secrets) {
             try await gate.run(holding: keys) { try await pool.create(wanted) }
         }
@@ -36,7 +36,7 @@ package struct ControllerService: Csi_V1_Controller.SimpleServiceProtocol {
         guard let id = pool.volumeID(text) else { return .init() }
         try pool.checkReady()
         try await CallSecrets.$current.withValue(request.secrets) {
-            try await gate.run(text) { try await pool.delete(id) }
+            try await gate.run(pool.key(forID: text)) { try await pool.delete(id) }
         }
         return .init()
     }
@@ -74,11 +74,11 @@ package struct ControllerService: Csi_V1_Controller.SimpleServiceProtocol {
         request: Csi_V1_GetCapacityRequest, context: ServerContext
     ) async throws -> Csi_V1_GetCapacityResponse {
         try FieldLimits.map(request.parameters, "parameters")
-        let parameters = try VolumeParameters(request.parameters, defaults: pool.defaultParameters)
+        let parameters = try VolumeParameters.makeable(request.parameters, defaults: pool.defaultParameters)
         let capabilities = try request.volumeCapabilities.map { try VolumeCapability($0, "volume_capabilities") }
         try pool.checkReady()
         // Of volumes that cannot be made there is no room at all.
-        guard capabilities.allSatisfy({ $0.problem(pool.reach) == nil }) else { return .init() }
+        guard let parameters, capabilities.allSatisfy({ $0.problem(pool.reach) == nil }) else { return .init() }
         let segments = request.hasAccessibleTopology ? request.accessibleTopology.segments : nil
         let capacity = try await pool.capacity(for: parameters, segments: segments)
         return .with {

@@ -175,6 +175,38 @@ package struct VolumeParameters: Sendable, Equatable {
     }
 }
 
+// What the driver's device managers have in common, and what only one of them has.
+extension VolumeParameters {
+    /// For questions about room: nil for what another of the driver's device managers makes and this one does not, so
+    /// that a StorageClass for others is no error.
+    package static func makeable(
+        _ parameters: [String: String], defaults: VolumeParameters
+    ) throws(DeviceError) -> VolumeParameters? {
+        do throws(DeviceError) {
+            return try VolumeParameters(parameters, defaults: defaults)
+        } catch {
+            let isMadeElsewhere = ManagerKind.allCases.contains { kind in
+                (try? VolumeParameters(parameters, defaults: kind.defaultParameters)) != nil
+            }
+            guard isMadeElsewhere else { throw error }
+            return nil
+        }
+    }
+}
+
+extension ManagerKind {
+    /// What a volume has where its StorageClass says nothing.
+    package var defaultParameters: VolumeParameters {
+        var parameters = VolumeParameters()
+        switch self {
+        case .lvm: break
+        case .direct: parameters.namespace = NamespaceParameters()
+        case .file: parameters.mode = nil
+        }
+        return parameters
+    }
+}
+
 /// Records written before a parameter was known have its default.
 extension VolumeParameters: Codable {
     private enum CodingKeys: CodingKey {

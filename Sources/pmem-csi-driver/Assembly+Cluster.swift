@@ -16,7 +16,9 @@ extension Assembly {
             registry: registry,
             nodes: NodeCaller(
                 security: identities.security(as: .client, to: .nodeController),
-                interceptors: [peerCalls("pmem_csi_node_operations_seconds")]),
+                interceptors: { [driverName = configuration.driverName] node in
+                    [Self.peerCalls("pmem_csi_node_operations_seconds", driverName, node: node)]
+                }),
             state: try ControllerState(directory: configuration.statePath), driverName: configuration.driverName,
             manager: makeManager(configuration.deviceManager), logger: logger)
         metrics.registerGauge(
@@ -50,7 +52,10 @@ extension Assembly {
         let registration = Registration(
             nodeID: configuration.nodeID, announced: { try await controller.listeningEndpoint },
             controllers: cluster.registries, security: identities.security(as: .client, to: .registry), volumes: pool,
-            interceptors: [peerCalls("pmem_csi_controller_operations_seconds")], logger: logger)
+            interceptors: [
+                Self.peerCalls(
+                    "pmem_csi_controller_operations_seconds", configuration.driverName, node: configuration.nodeID)
+            ], logger: logger)
         let kubelet = server([
             identity(pool), NodeService(pool: pool, gate: gate), ProgressService(board: pool.board),
         ])
@@ -62,9 +67,9 @@ extension Assembly {
         ]
     }
 
-    private func peerCalls(_ label: String) -> PeerCallMetrics {
-        PeerCallMetrics(
-            label, dimensions: [("driver_name", configuration.driverName), ("node", configuration.nodeID)])
+    /// `node` is the one that calls a controller, or that a controller calls.
+    private static func peerCalls(_ label: String, _ driverName: String, node: String) -> PeerCallMetrics {
+        PeerCallMetrics(label, dimensions: [("driver_name", driverName), ("node", node)])
     }
 
     /// A connection for each node is open all the time.

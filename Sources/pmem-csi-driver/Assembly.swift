@@ -123,26 +123,25 @@ struct Assembly {
 
     /// Room under the names that pmem-csi used, by namespace mode where there are namespaces.
     private func registerRoom(of pool: LocalPool) {
-        let values: [(String, String, @Sendable (Capacity) -> UInt64)] = [
-            ("pmem_amount_available", "Bytes free for volumes.", { $0.available }),
-            ("pmem_amount_max_volume_size", "Bytes of the largest volume that can be made.", { $0.maximumVolumeSize }),
-            ("pmem_amount_managed", "Bytes that volumes can have, free and used.", { $0.total }),
-        ]
         registerRegions()
         let modes: [NamespaceMode?] = pool.defaultParameters.mode == nil ? [nil] : NamespaceMode.allCases
         for mode in modes {
             var parameters = pool.defaultParameters
             parameters.mode = mode
             let nsmode = mode.map { [("nsmode", $0.rawValue)] } ?? []
-            for (name, help, value) in values {
-                metrics.registerGauge(
-                    name: name, help: help,
-                    labels: [("node", configuration.nodeID), ("driver_name", configuration.driverName)] + nsmode,
-                    simple: true
-                ) { [parameters] in
-                    guard (try? pool.checkReady()) != nil else { return nil }
-                    return (try? await pool.capacity(for: parameters, segments: nil)).map { Double(value($0)) }
-                }
+            metrics.registerGauges(
+                [
+                    ("pmem_amount_available", "Bytes free for volumes."),
+                    ("pmem_amount_max_volume_size", "Bytes of the largest volume that can be made."),
+                    ("pmem_amount_managed", "Bytes that volumes can have, free and used."),
+                ],
+                labels: [("node", configuration.nodeID), ("driver_name", configuration.driverName)] + nsmode,
+                simple: true
+            ) { [parameters] in
+                guard (try? pool.checkReady()) != nil,
+                    let room = try? await pool.capacity(for: parameters, segments: nil)
+                else { return nil }
+                return [room.available, room.maximumVolumeSize, room.total].map { Double($0) }
             }
         }
     }

@@ -111,7 +111,7 @@ struct Options: ParsableArguments {
         guard statePath.hasPrefix("/") else {
             throw ValidationError("flag -statePath: \"\(statePath)\" is not an absolute path")
         }
-        let thin = try thin.provisioning()
+        let thin = try thin.provisioning(choice)
         let capacity = try file.limit(manager)
         // Storage nodes are between a controller and its nodes; they need not know each other.
         let cluster = try cluster.configuration(isSPDK ? .unified : mode)

@@ -123,6 +123,42 @@ struct GetCapacityTests {
         }
     }
 
+    private func withManager(_ kind: ManagerKind, _ body: (Driver) async throws -> Void) async throws {
+        try await withDirectory { directory in
+            try await withDriver(InMemoryDeviceManager(defaults: kind.defaultParameters), in: directory, body)
+        }
+    }
+
+    @Test(
+        "of what only another device manager makes there is no room",
+        arguments: [
+            (.lvm, ["pageMap": "mem"]), (.lvm, ["numaNode": "0"]), (.lvm, ["region": "region0", "nsmode": "sector"]),
+            (.direct, ["provisioning": "thin"]), (.direct, ["allocation": "publish"]),
+            (.file, ["nsmode": "fsdax"]), (.file, ["pageMap": "dev", "eraseafter": "false"]),
+        ] as [(ManagerKind, [String: String])])
+    func foreign(kind: ManagerKind, parameters: [String: String]) async throws {
+        try await withManager(kind) { driver in
+            let free = try await driver.free { $0.parameters = parameters }
+            #expect(free == 0)
+            await expect(.invalidArgument) {
+                _ = try await driver.create(.volume("a").with { $0.parameters = parameters })
+            }
+        }
+    }
+
+    @Test(
+        "what no device manager makes is refused",
+        arguments: [
+            (.lvm, ["pageMap": "ram"]), (.lvm, ["provisioning": "thin", "nsmode": "fsdax"]),
+            (.direct, ["nsmode": "sector", "pageMap": "mem"]), (.direct, ["provisioning": "thin", "colour": "red"]),
+            (.file, ["nsmode": "tape"]), (.file, ["eraseafter": "maybe"]),
+        ] as [(ManagerKind, [String: String])])
+    func malformed(kind: ManagerKind, parameters: [String: String]) async throws {
+        try await withManager(kind) { driver in
+            await expect(.invalidArgument, "parameters") { _ = try await driver.free { $0.parameters = parameters } }
+        }
+    }
+
     @Test("unknown parameters are refused")
     func parameters() async throws {
         try await withDriver { driver, _ in

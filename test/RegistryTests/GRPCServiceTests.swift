@@ -85,6 +85,27 @@ struct GRPCServiceTests {
         }
     }
 
+    /// Those loopback addresses that this machine has; the empty host is a server's own.
+    static var loopbacks: [String] {
+        ["", "127.0.0.1", "[::1]"].filter { host in
+            guard let socket = try? ListeningSocket(Endpoint("tcp://\(host):0")) else { return false }
+            close(socket.descriptor)
+            return true
+        }
+    }
+
+    @Test("without a host it listens on every address, of IPv4 and of IPv6", arguments: GRPCServiceTests.loopbacks)
+    func everywhere(_ host: String) async throws {
+        let service = service(try Endpoint("tcp://:0"))
+        try await running(service) { _ in
+            guard case .tcp("", let port) = try await service.listeningEndpoint.address else {
+                Issue.record("it listens elsewhere")
+                return
+            }
+            #expect(try await probe(Endpoint("tcp://\(host):\(port)")).ready.value)
+        }
+    }
+
     @Test("graceful shutdown lets a call in flight finish")
     func gracefulShutdown() async throws {
         let endpoint = try directory.socket()

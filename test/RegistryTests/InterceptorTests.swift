@@ -2,11 +2,11 @@ import CSIProto
 import CSIServer
 import GRPCCore
 import Logging
-import Registry
 import SwiftProtobuf
 import TestSupport
 import Testing
 
+@testable import Registry
 @testable import pmem_csi_driver
 
 /// 4,096 bytes, which are 12,288 in a header.
@@ -93,6 +93,39 @@ struct InterceptorTests {
         let text = await metrics.text()
         for code in ["OK", "ResourceExhausted"] {
             let labels = "grpc_status_code=\"\(code)\",method_name=\"/csi.v1.Identity/Probe\",node=\"n\""
+            #expect(text.contains("pmem_csi_node_operations_seconds_count{\(labels)} 1\n"), "\(text)")
+        }
+    }
+
+    @Test("a controller's calls are counted under the node that is called")
+    func nodeCalls() async throws {
+        let authority = try TestAuthority()
+        func security(_ own: String, to peer: PeerName) throws -> MutualTLS {
+            MutualTLS(credentials: try Credentials(authority.files(own), logger: quiet), peer: peer, logger: quiet)
+        }
+        let service = GRPCService(
+            endpoint: try Endpoint("tcp://127.0.0.1:0"), services: [TestIdentity()],
+            security: try security("pmem-node-controller", to: .registry), logger: quiet)
+        let caller = NodeCaller(security: try security("pmem-registry", to: .nodeController)) { [metrics] node in
+            [PeerCallMetrics("pmem_csi_node_operations_seconds", dimensions: [("node", node)], factory: metrics)]
+        }
+        try await running(service) { _ in
+            let endpoint = try await service.listeningEndpoint
+            for id in ["n1", "n2"] {
+                let node = NodeRegistry.Node(
+                    id: id, endpoint: endpoint, isRegistered: true, lastSeen: .now, version: "", peer: nil)
+                // It has no such service, which is an answer, too.
+                await #expect(throws: NodeError.self) {
+                    try await caller.call(node) { client, options in
+                        _ = try await client.getCapacity(.init(), options: options)
+                    }
+                }
+            }
+        }
+        let text = await metrics.text()
+        for id in ["n1", "n2"] {
+            let labels =
+                "grpc_status_code=\"Unimplemented\",method_name=\"/csi.v1.Controller/GetCapacity\",node=\"\(id)\""
             #expect(text.contains("pmem_csi_node_operations_seconds_count{\(labels)} 1\n"), "\(text)")
         }
     }

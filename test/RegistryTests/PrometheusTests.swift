@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Registry
+import Synchronization
 import TestSupport
 import Testing
 
@@ -33,6 +34,34 @@ struct PrometheusTests {
                 lvm_runs{verb="lvcreate"} 3
 
                 """)
+    }
+
+    @Test("gauges of one question ask it once for each scrape, and stand below their own headers")
+    func oneQuestion() async {
+        let metrics = PrometheusMetrics()
+        let questions = Mutex(0)
+        let isKnown = Mutex(true)
+        for mode in ["sector", "fsdax"] {
+            metrics.registerGauges([("b_max", "B."), ("a", "A.")], labels: [("mode", mode)], simple: true) {
+                questions.withLock { $0 += 1 }
+                return isKnown.withLock { $0 } ? [2, 1] : nil
+            }
+        }
+        #expect(
+            await metrics.text(simple: true) == """
+                # HELP a A.
+                # TYPE a gauge
+                a{mode="fsdax"} 1
+                a{mode="sector"} 1
+                # HELP b_max B.
+                # TYPE b_max gauge
+                b_max{mode="fsdax"} 2
+                b_max{mode="sector"} 2
+
+                """)
+        #expect(questions.withLock { $0 } == 2)
+        isKnown.withLock { $0 = false }
+        #expect(await metrics.text() == "")
     }
 
     @Test("a timer is a cumulative histogram in seconds")

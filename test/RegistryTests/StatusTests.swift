@@ -56,6 +56,17 @@ struct StatusTests {
         #expect(json.value(at: ["volumes", "0", "size"])?.text == "1073741824")
         #expect(json.value(at: ["nodes", "0", "available"])?.text == "3221225472")
         #expect(json.value(at: ["attention"]) == .array([]))
+        #expect(json.value(at: ["notes"]) == .array([]))
+    }
+
+    @Test("a note is shown, and needs no attention")
+    func notes() throws {
+        var report = StatusReport()
+        report.notes.append("volumes: ask the controller")
+        #expect(report.text == "notes\n- volumes: ask the controller\n\nnothing needs attention")
+        let json = try JSONValue(parsing: report.json.text)
+        #expect(json.value(at: ["notes"]) == .array([.string("volumes: ask the controller")]))
+        #expect(json.value(at: ["attention"]) == .array([]))
     }
 
     @Test("a fragmented region and a half-made namespace need attention")

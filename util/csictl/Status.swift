@@ -1,6 +1,7 @@
 import CSIProto
 import ClusterProto
 import GRPCCore
+import Glibc
 import LVM
 import Logging
 import Ndctl
@@ -8,7 +9,8 @@ import Registry
 import SwiftProtobuf
 
 /// `csictl status`: everything at a glance. The driver is asked for its volumes, room and nodes, this machine for regions
-/// and groups; what cannot be asked is said among what needs attention, and never hides the rest.
+/// and groups; what cannot be asked is said among what needs attention, and never hides the rest. What is somebody else's to
+/// show is a note.
 struct Status {
     private let endpoint: Endpoint
     private let timeout: Duration
@@ -39,16 +41,28 @@ struct Status {
             // A machine without persistent memory, such as a controller's, has none to report.
             let regions = try Ndctl().snapshot()
             report.add(regions: regions)
-            if !regions.isEmpty { report.add(groups: try await Self.groups()) }
+            if !regions.isEmpty { try await addGroups(&report) }
         } catch {
             report.attention.append("this machine's regions and groups: \(error)")
         }
         return report
     }
 
-    private static func groups() async throws -> [VolumeGroup] {
+    private func addGroups(_ report: inout StatusReport) async throws {
+        guard Self.canAskLVM else {
+            report.notes.append("groups: only root on the node can see them; this process may not use device-mapper")
+            return
+        }
         let logger = Logger(label: "csictl", factory: { _ in SwiftLogNoOpLogHandler() })
-        return try await LVM(logger: logger).groups().filter { $0.name.hasPrefix("ndbus") }
+        report.add(groups: try await LVM(logger: logger).groups().filter { $0.name.hasPrefix("ndbus") })
+    }
+
+    /// In a controller's pod sysfs shows the machine's regions, and lvm could only fail.
+    private static var canAskLVM: Bool {
+        let descriptor = open("/dev/mapper/control", O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        close(descriptor)
+        return true
     }
 
     private func askDriver(_ client: Client, _ report: inout StatusReport) async throws {
@@ -73,7 +87,7 @@ struct Status {
             report.add(room: try await controller.getCapacity(.init(), options: options))
         } catch let error as RPCError where error.code == .unimplemented {
             // A node's own socket: its controller has the volumes.
-            report.attention.append("volumes: this is a node's driver; ask its controller for them")
+            report.notes.append("volumes: this is a node's driver; ask its controller for them")
         }
         do {
             let cluster = Pmemcsi_V0_Cluster.Client(wrapping: client)

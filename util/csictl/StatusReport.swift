@@ -16,6 +16,8 @@ struct StatusReport: Equatable {
     var sections: [Section] = []
     /// What somebody should look at, each with the thing's name first.
     var attention: [String] = []
+    /// What is not shown here and need not be, each with the thing's name first.
+    var notes: [String] = []
 
     /// For people: sections that have nothing are left out.
     var text: String {
@@ -25,13 +27,16 @@ struct StatusReport: Equatable {
                 rows: section.rows.map { $0.map(\.text) })
             return "\(section.name)\n\(table)"
         }
+        if !notes.isEmpty { parts.append("notes\n" + Self.list(notes)) }
         parts.append(
             attention.isEmpty
-                ? "nothing needs attention" : "needs attention\n" + attention.map { "- \($0)" }.joined(separator: "\n"))
+                ? "nothing needs attention" : "needs attention\n" + Self.list(attention))
         return parts.joined(separator: "\n\n")
     }
 
-    /// For programs: an array of objects for each section, and the array `attention`.
+    private static func list(_ texts: [String]) -> String { texts.map { "- \($0)" }.joined(separator: "\n") }
+
+    /// For programs: an array of objects for each section, and the arrays `notes` and `attention`.
     var json: JSONValue {
         .object(
             sections.map { section in
@@ -42,7 +47,10 @@ struct StatusReport: Equatable {
                             .object(
                                 zip(section.columns, row).map { JSONValue.Member(key: $0, value: $1.json) })
                         }))
-            } + [JSONValue.Member(key: "attention", value: .array(attention.map(JSONValue.string)))])
+            }
+                + [("notes", notes), ("attention", attention)].map {
+                    JSONValue.Member(key: $0, value: .array($1.map(JSONValue.string)))
+                })
     }
 }
 

@@ -14,9 +14,12 @@ package struct NodeCaller: Sendable {
     package static let patience = Duration.seconds(60)
 
     private let security: MutualTLS
-    private let interceptors: [any ClientInterceptor]
+    private let interceptors: @Sendable (_ node: String) -> [any ClientInterceptor]
 
-    package init(security: MutualTLS, interceptors: [any ClientInterceptor] = []) {
+    /// `interceptors` are those of the calls to one node, by its id.
+    package init(
+        security: MutualTLS, interceptors: @escaping @Sendable (_ node: String) -> [any ClientInterceptor] = { _ in [] }
+    ) {
         self.security = security
         self.interceptors = interceptors
     }
@@ -30,7 +33,7 @@ package struct NodeCaller: Sendable {
         options.timeout = timeout
         do {
             return try await withClient(
-                to: node.endpoint, security: security, interceptors: interceptors + [mark],
+                to: node.endpoint, security: security, interceptors: interceptors(node.id) + [mark],
                 configure: { configuration in
                     // A node that lost its power says nothing.
                     configuration.connection.keepalive = .init(

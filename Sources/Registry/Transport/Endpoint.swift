@@ -1,5 +1,7 @@
+import Glibc
+
 /// Where a server listens or a client connects: `unix:///path`, `tcp://host:port`, or an absolute path.
-/// A value that anyone may hold; it is valid by construction. An empty host means every IPv4 address.
+/// A value that anyone may hold; it is valid by construction. An empty host means every address, of IPv6 and IPv4.
 package struct Endpoint: Sendable, Hashable, CustomStringConvertible {
     package enum Address: Sendable, Hashable {
         case unix(path: String)
@@ -55,13 +57,19 @@ package struct Endpoint: Sendable, Hashable, CustomStringConvertible {
         if host.hasPrefix("["), host.hasSuffix("]") {
             host = String(host.dropFirst().dropLast())
             guard host.contains(":") else { throw Self.invalid(text, "brackets are for IPv6 addresses") }
-        } else if host.contains(":") || host.contains("[") || host.contains("]") {
+        } else if !Self.isIPv6(host), host.contains(where: { ":[]".contains($0) }) {
             throw Self.invalid(text, "an IPv6 address must be in brackets, as in tcp://[::1]:10000")
         }
         guard !host.contains(where: { $0 == "/" || $0.isWhitespace }) else {
             throw Self.invalid(text, "the host name contains \"/\" or a space")
         }
         address = .tcp(host: host, port: port)
+    }
+
+    /// Kubernetes gives pods their addresses without brackets, for manifests with `tcp://$(POD_IP):10001`.
+    private static func isIPv6(_ host: String) -> Bool {
+        var address = in6_addr()
+        return inet_pton(AF_INET6, host, &address) == 1
     }
 
     package var description: String {

@@ -54,11 +54,12 @@ package struct ListeningSocket: Sendable {
 
     private static func bindTCP(host: String, port: UInt16, _ endpoint: Endpoint) throws(TransportError) -> CInt {
         var failure = TransportError(.cannotResolve, "cannot listen on \(endpoint): \(host) has no address")
-        for address in try HostAddress.resolve(host.isEmpty ? "0.0.0.0" : host, port: port, endpoint) {
+        for address in try HostAddress.resolve(host.isEmpty ? anywhere : host, port: port, endpoint) {
             do throws(TransportError) {
                 let descriptor = try open(family: address.family, endpoint)
-                var on: CInt = 1
-                setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<CInt>.size))
+                set(SOL_SOCKET, SO_REUSEADDR, 1, of: descriptor)
+                // Whatever the machine's default is, `::` takes IPv4, too (ipv6(7)).
+                if address.family == AF_INET6 { set(CInt(IPPROTO_IPV6), CInt(IPV6_V6ONLY), 0, of: descriptor) }
                 try check(address.withPointer { bind(descriptor, $0, $1) }, descriptor, endpoint)
                 try check(listen(descriptor, backlog), descriptor, endpoint)
                 return descriptor
@@ -67,6 +68,19 @@ package struct ListeningSocket: Sendable {
             }
         }
         throw failure
+    }
+
+    /// Every address: that of IPv6, which stands for IPv4's as well, unless the kernel was started without IPv6.
+    private static var anywhere: String {
+        let probe = socket(AF_INET6, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        guard probe >= 0 else { return "0.0.0.0" }
+        close(probe)
+        return "::"
+    }
+
+    private static func set(_ level: CInt, _ option: CInt, _ value: CInt, of descriptor: CInt) {
+        var value = value
+        setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
     }
 
     private static func open(family: CInt, _ endpoint: Endpoint) throws(TransportError) -> CInt {

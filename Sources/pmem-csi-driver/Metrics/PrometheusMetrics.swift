@@ -4,13 +4,25 @@ import Synchronization
 /// The swift-metrics backend of the driver: main bootstraps one, every counter of the process lives in it, and
 /// `MetricsServer` reads it. A label that was used for another kind of metric gives a working but unpublished one.
 final class PrometheusMetrics: MetricsFactory, Sendable {
-    /// A gauge whose value is asked for at each scrape.
+    /// Gauges whose values are asked for at each scrape, with one question.
     struct Callback: Sendable {
+        let gauges: [(name: String, help: String)]
+        let labels: String
+        let isSimple: Bool
+        let values: @Sendable () async -> [Double]?
+
+        func samples() async -> [Sample] {
+            let current = await values() ?? []
+            return zip(gauges, current).map { Sample(name: $0.name, help: $0.help, labels: labels, value: $1) }
+        }
+    }
+
+    /// What one gauge says at one scrape.
+    struct Sample: Sendable {
         let name: String
         let help: String
         let labels: String
-        let isSimple: Bool
-        let value: @Sendable () async -> Double?
+        let value: Double
     }
 
     enum Series: Sendable {
@@ -56,9 +68,17 @@ final class PrometheusMetrics: MetricsFactory, Sendable {
         name: String, help: String, labels: [(String, String)] = [], simple: Bool = false,
         value: @escaping @Sendable () async -> Double?
     ) {
+        registerGauges([(name, help)], labels: labels, simple: simple) { await value().map { [$0] } }
+    }
+
+    /// The same for several at once, whose values come in their order.
+    func registerGauges(
+        _ gauges: [(name: String, help: String)], labels: [(String, String)] = [], simple: Bool = false,
+        values: @escaping @Sendable () async -> [Double]?
+    ) {
         let callback = Callback(
-            name: PrometheusText.metricName(name), help: help, labels: PrometheusText.labels(labels),
-            isSimple: simple, value: value)
+            gauges: gauges.map { (PrometheusText.metricName($0.name), $0.help) },
+            labels: PrometheusText.labels(labels), isSimple: simple, values: values)
         state.withLock { $0.callbacks.append(callback) }
     }
 
@@ -71,10 +91,10 @@ final class PrometheusMetrics: MetricsFactory, Sendable {
                 text.add(name: name, help: help[name] ?? name, series: series)
             }
         }
-        for callback in callbacks.sorted(by: { ($0.name, $0.labels) < ($1.name, $1.labels) })
-        where callback.isSimple || !simple {
-            guard let value = await callback.value() else { continue }
-            text.addGauge(name: callback.name, help: callback.help, labels: callback.labels, value: value)
+        var samples: [Sample] = []
+        for callback in callbacks where callback.isSimple || !simple { samples += await callback.samples() }
+        for sample in samples.sorted(by: { ($0.name, $0.labels) < ($1.name, $1.labels) }) {
+            text.addGauge(name: sample.name, help: sample.help, labels: sample.labels, value: sample.value)
         }
         return text.output
     }

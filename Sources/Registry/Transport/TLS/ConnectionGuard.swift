@@ -131,8 +131,15 @@ enum RemotePeer {
         let host = text[text.index(after: colon)..<last]
         switch text[..<colon] {
         case "ipv4": return String(host)
-        case "ipv6": return String(host.dropFirst().dropLast())
+        case "ipv6": return unmapped(String(host.dropFirst().dropLast()))
         default: return nil
         }
+    }
+
+    /// A socket for all addresses sees callers with IPv4 as ::ffff:192.0.2.1 (RFC 4291, section 2.5.5.2).
+    private static func unmapped(_ address: String) -> String {
+        let prefix = "::ffff:"
+        guard address.hasPrefix(prefix), address.contains(".") else { return address }
+        return String(address.dropFirst(prefix.count))
     }
 }

@@ -12,7 +12,7 @@ extension ControllerService {
         let wanted = try SnapshotRequest(request, ignoresParameters: pool.reach == .anywhere)
         try pool.checkReady()
         let record = try await CallSecrets.$current.withValue(request.secrets) {
-            try await gate.run(pool.key(forSnapshot: wanted.name), wanted.volume) {
+            try await gate.run(pool.key(forSnapshot: wanted.name), pool.key(forID: wanted.volume)) {
                 try await pool.createSnapshot(wanted)
             }
         }
@@ -28,7 +28,7 @@ extension ControllerService {
         guard let id = pool.volumeID(text) else { return .init() }
         try pool.checkReady()
         try await CallSecrets.$current.withValue(request.secrets) {
-            try await gate.run(text) { try await pool.deleteSnapshot(id) }
+            try await gate.run(pool.key(forID: text)) { try await pool.deleteSnapshot(id) }
         }
         return .init()
     }
@@ -81,10 +81,13 @@ extension ControllerService {
     }
 
     private func message(snapshot record: VolumeRecord) -> Csi_V1_Snapshot {
-        .with {
+        // A namespace is larger than the claim that it was made for, and provisioners refuse to restore a snapshot into a
+        // smaller claim; 0 is "unknown", and a restore is made as large as its snapshot anyway.
+        let isNamespace = record.location.flatMap(ManagerKind.init(location:)) == .direct
+        return .with {
             $0.snapshotID = record.id
             $0.sourceVolumeID = record.source?.id ?? ""
-            $0.sizeBytes = Int64(clamping: record.size)
+            $0.sizeBytes = isNamespace ? 0 : Int64(clamping: record.size)
             $0.creationTime = .init(roundingTimeIntervalSince1970: record.created ?? 0)
             $0.readyToUse = record.phase == .ready
         }

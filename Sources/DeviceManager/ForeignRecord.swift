@@ -11,7 +11,8 @@ struct ForeignRecord: Decodable {
         if let erase = parameters["eraseafter"] {
             ours.eraseAfter = !["0", "f", "F", "false", "FALSE", "False"].contains(erase)
         }
-        if parameters["nsmode"] == "sector" { ours.mode = .sector }
+        // Version 1.1 says what the volume is used for instead, and makes sector namespaces for files.
+        if parameters["nsmode"] == "sector" || parameters["usage"] == "FileIO" { ours.mode = .sector }
         var record = VolumeRecord(
             adopting: Volume(id: id, size: size, location: ""), name: parameters["name"] ?? "", parameters: ours)
         record.location = nil

@@ -60,7 +60,7 @@ struct NamespacePlan: Equatable {
 
     init(_ facts: Region, _ options: NamespaceOptions) {
         region = facts.devname
-        if let obstacle = facts.obstacle {
+        if let obstacle = facts.lastingObstacle {
             entries.append(Entry(action: .skip, mode: nil, size: facts.size, detail: obstacle))
             return
         }

@@ -27,7 +27,7 @@ struct RegionPreparation {
     func run() throws(PreparationError) {
         let regions = try regions()
         var failures: [String] = []
-        for region in regions where region.obstacle == nil {
+        for region in regions where region.lastingObstacle == nil {
             failures += prepare(region)
         }
         for region in regions {
@@ -37,8 +37,8 @@ struct RegionPreparation {
             throw PreparationError("not everything planned exists: " + failures.joined(separator: "; "))
         }
         // Otherwise a cluster would run with no memory at all, and nobody would be told.
-        guard regions.contains(where: { $0.obstacle == nil }) else {
-            let reasons = regions.compactMap(\.obstacle).joined(separator: "; ")
+        guard regions.contains(where: { $0.lastingObstacle == nil }) else {
+            let reasons = regions.compactMap(\.lastingObstacle).joined(separator: "; ")
             throw PreparationError("none of the machine's regions can be used: \(reasons)")
         }
     }

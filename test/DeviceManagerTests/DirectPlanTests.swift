@@ -17,7 +17,8 @@ private func namespace(_ offset: UInt64, _ size: UInt64, _ name: String = "other
 /// A region whose namespaces, in the order of their addresses, leave the rest free, as a kernel would report it.
 private func region(
     _ number: UInt32 = 0, _ size: UInt64 = 3968 * mib, _ namespaces: [Namespace] = [], ways: UInt32 = 1,
-    align: UInt64? = 16 * mib, isReadOnly: Bool = false, isEnabled: Bool = true, hasLabels: Bool = true, numa: Int? = 0
+    align: UInt64? = 16 * mib, isReadOnly: Bool = false, isEnabled: Bool = true, hasLabels: Bool = true, numa: Int? = 0,
+    halfMade: String? = nil
 ) -> Region {
     var position = start
     var free: [UInt64] = []
@@ -31,7 +32,7 @@ private func region(
         bus: "ndbus0", devname: "region\(number)", id: number, size: size, availableSize: free.reduce(0, +),
         maxAvailableExtent: free.map { $0 - $0 % unit }.max() ?? 0, resource: start, isEnabled: isEnabled,
         isReadOnly: isReadOnly, hasLabels: hasLabels, interleaveWays: ways, regionAlign: align, numaNode: numa,
-        namespaces: namespaces)
+        halfMade: halfMade, namespaces: namespaces)
 }
 
 private func parameters(
@@ -92,6 +93,67 @@ private func spec(_ size: UInt64, limit: UInt64? = nil, _ parameters: VolumePara
     }
 }
 
+/// Six ways, at an address that is no multiple of what the kernel aligns by.
+@Suite struct RegionExtentTests {
+    private static let unit: UInt64 = 96 * mib
+    private static let start: UInt64 = 13 * gib
+
+    private static func namespace(_ index: UInt64) -> Namespace {
+        Namespace(
+            devname: "namespace0.\(index)", alternateName: "other", mode: .fsdax, size: unit, rawSize: unit,
+            resource: start + index * unit, isActive: true, blockDevice: "pmem0", uuid: nil, sectorSize: 512)
+    }
+
+    /// Ten units, of which those of the namespaces are taken.
+    private static func region(_ taken: [UInt64], largest: UInt64, halfMade: String? = nil) -> Region {
+        Region(
+            bus: "ndbus0", devname: "region0", size: 10 * unit, availableSize: (10 - UInt64(taken.count)) * unit,
+            maxAvailableExtent: largest * unit, resource: start, interleaveWays: 6, regionAlign: unit,
+            halfMade: halfMade, namespaces: taken.map(namespace))
+    }
+
+    @Test("each gap is as large as the kernel says, wherever the region starts")
+    func extents() {
+        #expect(Self.region([2, 3, 4], largest: 5).freeExtents == [2 * Self.unit, 5 * Self.unit])
+        #expect(Self.region([0, 9], largest: 8).freeExtents == [8 * Self.unit])
+    }
+
+    @Test("so are those that there will be when namespaces are gone")
+    func removing() {
+        let region = Self.region([2, 5], largest: 4)
+        #expect(region.removing(["namespace0.2"]).freeExtents == [5 * Self.unit, 4 * Self.unit])
+        #expect(region.removing(["namespace0.2", "namespace0.5"]).maxAvailableExtent == 10 * Self.unit)
+        #expect(region.removing(["namespace0.7"]) == region)
+    }
+
+    @Test("a half-made namespace is no obstacle any more when it is gone")
+    func halfMade() {
+        let region = Self.region([2, 5], largest: 4, halfMade: "namespace0.5")
+        #expect(region.obstacle?.contains("`ndctl enable-namespace namespace0.5`") == true)
+        #expect(region.obstacle?.contains("`ndctl destroy-namespace namespace0.5`") == true)
+        #expect(region.removing(["namespace0.2"]).obstacle == region.obstacle)
+        #expect(region.removing(["namespace0.5"]).obstacle == nil)
+    }
+}
+
+@Suite struct NamespaceFindingTests {
+    @Test(
+        "namespaces that no record can be made of are named with a remedy",
+        arguments: [
+            (.fsdax, true, nil), (.sector, true, nil), (.raw, true, "ndctl destroy-namespace -f namespace0.0"),
+            (.fsdax, false, "ndctl enable-namespace namespace0.0"),
+            (.raw, false, "ndctl enable-namespace namespace0.0"),
+        ] as [(Namespace.Mode, Bool, String?)])
+    func omission(mode: Namespace.Mode, isActive: Bool, remedy: String?) {
+        let namespace = Namespace(
+            devname: "namespace0.0", alternateName: "a", mode: mode, size: gib, rawSize: gib, resource: start,
+            isActive: isActive, blockDevice: nil, uuid: nil, sectorSize: 512)
+        let omission = NamedNamespace(region: "region0", namespace: namespace).omission
+        #expect((omission == nil) == (remedy == nil))
+        if let remedy { #expect(omission?.contains("`\(remedy)`") == true) }
+    }
+}
+
 @Suite struct DirectPlanTests {
     /// Free are 16, 32 and 48 MiB, with others' namespaces between.
     private static let pieces = region(
@@ -145,6 +207,10 @@ private func spec(_ size: UInt64, limit: UInt64? = nil, _ parameters: VolumePara
             testDescription: "a region that is too small is passed over", regions: [region(0, 64 * mib), region(1)],
             spec: spec(gib), expected: "region1"),
         Choice(
+            testDescription: "a region whose spare namespace is half made is passed over",
+            regions: [region(0, 512 * mib, halfMade: "namespace0.3"), region(1, gib)], spec: spec(256 * mib),
+            expected: "region1"),
+        Choice(
             testDescription: "the region that is named", regions: [region(0, gib), region(1, 512 * mib)],
             spec: spec(mib, parameters(region: "region0")), expected: "region0"),
         Choice(
@@ -163,8 +229,12 @@ private func spec(_ size: UInt64, limit: UInt64? = nil, _ parameters: VolumePara
             testDescription: "regions that cannot be used are named with the reason",
             regions: [
                 region(0, isReadOnly: true), region(1, isEnabled: false), region(2, hasLabels: false),
+                region(3, halfMade: "namespace3.1"),
             ], spec: spec(mib), expected: nil, code: .notEnoughSpace,
-            words: ["region0 is read-only", "region1 is disabled", "region2 has no labels"]),
+            words: [
+                "region0 is read-only", "region1 is disabled", "region2 has no labels",
+                "namespace3.1 in region3 is half made",
+            ]),
         Choice(
             testDescription: "a limit below what alignment makes of the size", regions: [region(0)],
             spec: spec(15 * mib, limit: 29 * mib), expected: nil, code: .outOfRange, words: ["limit_bytes"]),
@@ -195,7 +265,10 @@ private func spec(_ size: UInt64, limit: UInt64? = nil, _ parameters: VolumePara
 
     @Test("regions that cannot be used have no room")
     func unusable() {
-        let plan = DirectPlan([region(0, isReadOnly: true), region(1, isEnabled: false), region(2, hasLabels: false)])
+        let plan = DirectPlan([
+            region(0, isReadOnly: true), region(1, isEnabled: false), region(2, hasLabels: false),
+            region(3, halfMade: "namespace3.1"),
+        ])
         #expect(plan.capacity(for: parameters()) == Capacity())
     }
 }

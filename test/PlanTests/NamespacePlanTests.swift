@@ -12,7 +12,7 @@ private let start: UInt64 = 4 * gib
 /// A region whose namespaces lie where they are said to; free space as a kernel would report it.
 private func region(
     _ size: UInt64, _ namespaces: [Namespace] = [], ways: UInt32 = 1, align: UInt64? = 16 * mib,
-    addressesKnown: Bool = true
+    addressesKnown: Bool = true, halfMade: String? = nil
 ) -> Region {
     var position = start
     var free: [UInt64] = []
@@ -25,7 +25,7 @@ private func region(
     return Region(
         bus: "ndbus0", devname: "region0", size: size, availableSize: free.reduce(0, +),
         maxAvailableExtent: free.map { $0 - $0 % unit }.max() ?? 0, resource: addressesKnown ? start : nil,
-        interleaveWays: ways, regionAlign: align, namespaces: namespaces)
+        interleaveWays: ways, regionAlign: align, halfMade: halfMade, namespaces: namespaces)
 }
 
 private func namespace(
@@ -209,6 +209,27 @@ private func applying(_ plan: NamespacePlan, to facts: Region) -> Region {
         #expect(entries.map(\.action) == [.skip])
         #expect(entries.first?.detail.contains("region7") == true)
         #expect(entries.first?.detail.contains(remedy) == true)
+    }
+}
+
+@Suite struct HalfMadeNamespaceTests {
+    private static func facts(_ name: String) -> Region {
+        region(4 * gib, [namespace(0, at: 0, gib, name, active: false)], halfMade: "namespace0.0")
+    }
+
+    @Test("what a killed run left half made does not keep the region from being used")
+    func own() {
+        let plan = NamespacePlan(Self.facts("pmem-csi.new"), options())
+        #expect(plan.entries.map(\.action) == [.destroy, .create])
+        #expect(plan.sizes(toCreate: .fsdax) == [4 * gib])
+        #expect(NamespacePlan(Self.facts("pmem-csi"), options()).entries.map(\.action) == [.enable, .create])
+    }
+
+    @Test("what another program left half made does, and is named with the remedy")
+    func foreign() {
+        let entries = NamespacePlan(Self.facts("other"), options()).entries
+        #expect(entries.map(\.action) == [.skip])
+        #expect(entries.first?.detail.contains("`ndctl enable-namespace namespace0.0`") == true)
     }
 }
 

@@ -6,7 +6,8 @@ import Logging
 /// `csictl adopt`: rebuilds the records of volumes whose state directory was lost, from the tags on logical volumes or
 /// the names of namespaces.
 ///
-/// Existing records are left as they are, and nothing but records is written. The CSI name is not in the tags; the next
+/// Existing records are left as they are, and nothing but records is written; namespaces that cannot be adopted as they
+/// are now are named. The CSI name is not in the tags; the next
 /// CreateVolume of that name meets the volume again by its id.
 struct Adoption {
     private var driverName = "pmem-csi.intel.com"
@@ -32,15 +33,27 @@ struct Adoption {
         let logger = Logger(label: "csictl", factory: { _ in SwiftLogNoOpLogHandler() })
         let records = try VolumeRecords(directory: statePath ?? "/var/lib/\(driverName)", logger: logger)
         let found = try await self.found(logger)
+        let omitted = kind == .direct ? try await DirectDeviceManager(logger: logger).omittedNamespaces() : []
         if let unknown = ids.first(where: { id in !found.contains { $0.id == id } }) {
-            let mark = kind == .lvm ? "with the tags of driver \(driverName)" : "by the name of any namespace"
-            throw UsageError("adopt: no volume \(unknown) \(mark)")
+            throw UsageError("adopt: \(reason(unknown, omitted))")
         }
         for record in found where ids.isEmpty || ids.contains(record.id) {
             guard let id = VolumeID(record.id), try records.record(id) == nil else { continue }
             try records.save(record)
             print("adopted \(id) in \(record.location ?? "")")
         }
+        for namespace in omitted where ids.isEmpty {
+            guard try records.record(namespace.id) == nil else { continue }
+            print("left out \(namespace.id): \(namespace.reason)")
+        }
+    }
+
+    private func reason(_ id: String, _ omitted: [OmittedNamespace]) -> String {
+        if let namespace = omitted.first(where: { $0.id.rawValue == id }) {
+            return "volume \(id): \(namespace.reason)"
+        }
+        let mark = kind == .lvm ? "with the tags of driver \(driverName)" : "by the name of any namespace"
+        return "no volume \(id) \(mark)"
     }
 
     private func found(_ logger: Logger) async throws -> [VolumeRecord] {

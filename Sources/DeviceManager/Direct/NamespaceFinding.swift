@@ -11,6 +11,37 @@ extension NamedNamespace {
 
     /// It is one that volumes have, or was made to be one.
     var isVolume: Bool { namespace.mode == .fsdax || namespace.mode == .sector }
+
+    /// Why no record can be made of it now, and what to do about it; nil if one can.
+    var omission: String? {
+        let devname = namespace.devname
+        // Neither its usable size nor its mode is known.
+        guard namespace.isActive else {
+            return "\(devname) is disabled; `ndctl enable-namespace \(devname)` enables it"
+        }
+        guard isVolume else {
+            return "\(devname) is in mode \(namespace.mode.rawValue), without the page map or BTT that it was made "
+                + "with; `ndctl destroy-namespace -f \(devname)` frees its memory"
+        }
+        return nil
+    }
+}
+
+/// A namespace with the name of a volume that `rebuiltRecords` leaves out.
+package struct OmittedNamespace: Sendable {
+    package let id: VolumeID
+    /// Names the device and the remedy.
+    package let reason: String
+}
+
+extension DirectDeviceManager {
+    package func omittedNamespaces() async throws(DeviceError) -> [OmittedNamespace] {
+        try await inTurn { ndctl in
+            try ndctl.snapshot().volumes.compactMap { id, named in
+                named.omission.map { OmittedNamespace(id: id, reason: $0) }
+            }
+        }
+    }
 }
 
 extension Ndctl {

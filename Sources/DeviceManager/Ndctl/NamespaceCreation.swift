@@ -1,7 +1,7 @@
 import CNdctl
 
 /// The steps that make one namespace out of a region's spare one, in the order that the kernel asks for. Used once,
-/// within one context; when a step fails, the namespace is deleted again.
+/// within one context; when a step fails after the namespace has its size, it is deleted again.
 struct NamespaceCreation {
     private let request: NamespaceRequest
     private let region: OpaquePointer
@@ -20,15 +20,22 @@ struct NamespaceCreation {
         let size = try alignedSize()
         let namespace = try spareNamespace()
         let devname = Context.text(ndctl_namespace_get_devname(namespace))
+        // Until it has its size it is not ours, and by now it may be another program's: nothing to undo. Of a size that
+        // was set and not written to the labels the caller gets rid by name, as of what a kill leaves.
+        if let failure = attempt({ () throws(NdctlError) in try reserve(namespace, devname, size) }) {
+            throw failed(failure, size)
+        }
         let failure = attempt { () throws(NdctlError) in
-            try reserve(namespace, devname, size)
             try configure(namespace, devname)
             try Ndctl.enable(namespace, devname)
         }
         guard let failure else { return devname }
-        let undoing = attempt { () throws(NdctlError) in try Ndctl.delete(namespace, devname) }
+        throw failed(failure, size, attempt { () throws(NdctlError) in try Ndctl.delete(namespace, devname) })
+    }
+
+    private func failed(_ failure: NdctlError, _ size: UInt64, _ undoing: NdctlError? = nil) -> NdctlError {
         let what = "cannot create a namespace of \(size) bytes in \(facts.devname): \(failure.message)"
-        throw NdctlError(failure.code, what, errno: failure.errno, cause: undoing)
+        return NdctlError(failure.code, what, errno: failure.errno, cause: undoing)
     }
 
     /// The label has room for 63 bytes and the terminator.
@@ -44,7 +51,8 @@ struct NamespaceCreation {
             throw NdctlError(.invalidArgument, "cannot create namespaces of mode \(request.mode.rawValue)")
         }
         if let obstacle = facts.obstacle {
-            throw NdctlError(.unsupported, obstacle)
+            // What is half made is somebody's, not ours to take, and may be gone the next time.
+            throw NdctlError(facts.halfMade == nil ? .unsupported : .busy, obstacle)
         }
     }
 
@@ -62,14 +70,6 @@ struct NamespaceCreation {
     private func spareNamespace() throws(NdctlError) -> OpaquePointer {
         guard let namespace = ndctl_region_get_namespace_seed(region) else {
             throw NdctlError(.failed, "\(facts.devname) has no spare namespace: has it free labels?")
-        }
-        // Somebody else gave it a size and did not enable it: theirs, not ours to take.
-        guard !ndctl_namespace_is_active(namespace), ndctl_namespace_get_size(namespace) == 0 else {
-            let devname = Context.text(ndctl_namespace_get_devname(namespace))
-            throw NdctlError(
-                .busy,
-                "\(devname) in \(facts.devname) is half made by another program: `ndctl enable-namespace \(devname)` "
-                    + "or `ndctl destroy-namespace \(devname)` makes room for new ones")
         }
         return namespace
     }

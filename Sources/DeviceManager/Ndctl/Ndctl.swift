@@ -2,7 +2,8 @@ import CNdctl
 import Synchronization
 
 /// The door to libndctl: regions and namespaces as values, and the verbs that change namespaces, each by device name.
-/// Stateless; calls block and are taken one at a time in the process, because the library misbehaves otherwise.
+/// Stateless; calls block and are taken one at a time: in the process, because the library misbehaves otherwise, and
+/// among processes, because each region has but one spare namespace.
 /// A verb that fails has undone what it did, or its error's cause says what is left.
 package struct Ndctl: Sendable {
     private static let turn = Mutex(())
@@ -99,7 +100,7 @@ package struct Ndctl: Sendable {
         _ body: (borrowing Context) throws(NdctlError) -> T
     ) throws(NdctlError) -> T {
         try Self.turn.withLock { _ throws(NdctlError) in
-            try body(Context())
+            try BusLock.holding { () throws(NdctlError) in try body(Context()) }
         }
     }
 }

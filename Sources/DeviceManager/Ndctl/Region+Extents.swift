@@ -39,17 +39,19 @@ extension Region {
         return (extents.max() ?? 0) == maxAvailableExtent ? extents : largestOnly
     }
 
+    /// As offsets from the region's start: the kernel aligns on the DIMMs, and a region may start at any address.
     private static func gaps(from start: UInt64, size: UInt64, _ namespaces: [Namespace]) -> [Range<UInt64>]? {
-        let (end, overflow) = start.addingReportingOverflow(size)
-        guard !overflow else { return nil }
+        guard !start.addingReportingOverflow(size).overflow else { return nil }
         var result: [Range<UInt64>] = []
-        var position = start
-        for (first, length) in namespaces.map({ ($0.resource, $0.rawSize) }).sorted(by: { $0.0 ?? 0 < $1.0 ?? 0 }) {
-            guard let first, first >= position, first <= end, length <= end - first else { return nil }
+        var position: UInt64 = 0
+        for (address, length) in namespaces.map({ ($0.resource, $0.rawSize) }).sorted(by: { $0.0 ?? 0 < $1.0 ?? 0 }) {
+            guard let address, address >= start else { return nil }
+            let first = address - start
+            guard first >= position, first <= size, length <= size - first else { return nil }
             result.append(position..<first)
             position = first + length
         }
-        return result + [position..<end]
+        return result + [position..<size]
     }
 
     /// The kernel gives away whole units of its alignment only.
@@ -75,6 +77,6 @@ extension Region {
             maxAvailableExtent: largest ?? max(maxAvailableExtent, gone.map(\.rawSize).max() ?? 0),
             resource: resource, isEnabled: isEnabled, isReadOnly: isReadOnly, hasLabels: hasLabels,
             interleaveWays: interleaveWays, regionAlign: regionAlign, pfnAlign: pfnAlign, numaNode: numaNode,
-            namespaces: kept)
+            halfMade: halfMade.flatMap { devnames.contains($0) ? nil : $0 }, namespaces: kept)
     }
 }

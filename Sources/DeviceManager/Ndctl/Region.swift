@@ -31,6 +31,8 @@ package struct Region: Sendable, Hashable {
     package let pfnAlign: UInt64
     /// nil if unknown.
     package let numaNode: Int?
+    /// The spare namespace, if somebody gave it a size and did not enable it: until then the kernel makes no other.
+    package let halfMade: String?
     /// Those that have a size, by address; the kernel's idle spare one is left out.
     package let namespaces: [Namespace]
 
@@ -38,7 +40,8 @@ package struct Region: Sendable, Hashable {
         bus: String, busProvider: String = "", devname: String, id: UInt32 = 0, kind: Kind = .pmem, size: UInt64,
         availableSize: UInt64, maxAvailableExtent: UInt64, resource: UInt64? = nil, isEnabled: Bool = true,
         isReadOnly: Bool = false, hasLabels: Bool = true, interleaveWays: UInt32 = 1, regionAlign: UInt64?,
-        pfnAlign: UInt64 = Region.defaultPFNAlign, numaNode: Int? = nil, namespaces: [Namespace] = []
+        pfnAlign: UInt64 = Region.defaultPFNAlign, numaNode: Int? = nil, halfMade: String? = nil,
+        namespaces: [Namespace] = []
     ) {
         self.bus = bus
         self.busProvider = busProvider
@@ -56,6 +59,7 @@ package struct Region: Sendable, Hashable {
         self.regionAlign = regionAlign
         self.pfnAlign = pfnAlign
         self.numaNode = numaNode
+        self.halfMade = halfMade
         self.namespaces = namespaces
     }
 
@@ -82,6 +86,9 @@ extension Region {
                 + "`ndctl disable-region \(devname)`, `ndctl init-labels` for them and `ndctl enable-region "
                 + "\(devname)` prepare it (what is in it is lost)"
         }
-        return nil
+        return halfMade.map { namespace in
+            "\(namespace) in \(devname) is half made, as by another program: `ndctl enable-namespace \(namespace)` or, "
+                + "where nobody needs it, `ndctl destroy-namespace \(namespace)` makes room for new ones"
+        }
     }
 }

@@ -11,6 +11,7 @@ extension Region {
         let align = ndctl_region_get_align(pointer)
         let pfnSeed = ndctl_region_get_pfn_seed(pointer)
         let numaNode = ndctl_region_get_numa_node(pointer)
+        let hasLabels = ndctl_region_get_nstype(pointer) == UInt32(ND_DEVICE_NAMESPACE_PMEM)
         self.init(
             bus: Context.text(ndctl_bus_get_devname(bus)),
             busProvider: Context.text(ndctl_bus_get_provider(bus)),
@@ -23,11 +24,13 @@ extension Region {
             resource: Self.address(ndctl_region_get_resource(pointer)),
             isEnabled: ndctl_region_is_enabled(pointer) > 0,
             isReadOnly: ndctl_region_get_ro(pointer) > 0,
-            hasLabels: ndctl_region_get_nstype(pointer) == UInt32(ND_DEVICE_NAMESPACE_PMEM),
+            hasLabels: hasLabels,
             interleaveWays: ndctl_region_get_interleave_ways(pointer),
             regionAlign: align == .max ? nil : UInt64(align),
             pfnAlign: pfnSeed.map { UInt64(ndctl_pfn_get_align($0)) } ?? Self.defaultPFNAlign,
             numaNode: numaNode < 0 ? nil : Int(numaNode),
+            // Without labels the only namespace stands in the spare one's place for ever.
+            halfMade: hasLabels ? Self.halfMade(in: pointer) : nil,
             namespaces: Context.namespaces(of: pointer).map(Namespace.init(reading:)).filter { $0.rawSize > 0 }
                 .sorted { ($0.resource ?? 0, $0.devname) < ($1.resource ?? 0, $1.devname) })
     }
@@ -37,6 +40,13 @@ extension Region {
             return .other(Context.text(ndctl_region_get_type_name(pointer)))
         }
         return .pmem
+    }
+
+    private static func halfMade(in pointer: OpaquePointer) -> String? {
+        guard let spare = ndctl_region_get_namespace_seed(pointer),
+            ndctl_namespace_is_active(spare) || ndctl_namespace_get_size(spare) > 0
+        else { return nil }
+        return Context.text(ndctl_namespace_get_devname(spare))
     }
 
     static func address(_ value: UInt64) -> UInt64? {

@@ -76,6 +76,7 @@ enum DirectCapacitySteps {
     }
 
     private static func fragmented(_ lab: Lab, _ volumes: [Volume]) async throws -> String {
+        let length = try lab.driver.logLength()
         for index in [1, 3] { try await volumes[index].delete() }
         let (sum, maximum) = try await capacity()
         let wanted = volumes[1].bytes + 16 * MiB
@@ -86,8 +87,10 @@ enum DirectCapacitySteps {
         try check(message.contains("in 3 pieces"), "\"\(message)\" does not speak of the pieces")
         let shown = try await execute("\(lab.programs)/csictl", "regions").succeeded().text
         try check(shown.contains("\(region) ") && shown.contains("in 3 pieces"), "csictl regions: \(shown)")
-        let log = try Kernel.read(lab.driver.log)
-        try check(log.contains("the free space of a region is in pieces"), "the log does not speak of the pieces")
+        let notice = try lab.driver.lines(since: length).last { line in
+            line.contains("the free space of a region is in pieces") && line.contains("region=\(region)")
+        }
+        try check(notice?.contains("pieces=3") == true, "the log does not speak of 3 pieces: \(notice ?? "")")
         try await lab.checkNothingLeaked(expecting: Set([0, 2, 4].map { volumes[$0].id }))
         try await withVolume(spec("pvc-fits", maximum)) { try checkEqual($0.bytes, maximum, "the largest that fits") }
         return

@@ -32,6 +32,9 @@ enum DirectCopySteps {
 /// `kill -9` of the driver while a namespace is made or removed.
 enum DirectCrashSteps {
     private static let sector = VolumeSpec(name: "pvc-cut-btt", mode: "sector")
+    /// In a region where nothing else is: what is free there begins where the copy was.
+    private static let copied = VolumeSpec(
+        name: "pvc-copy-cut", size: 256 * MiB, erase: true, parameters: ["region": "region1"])
     private static let erased = VolumeSpec(name: "pvc-cut-erasure", size: 512 * MiB, mode: "sector", erase: true)
 
     static let topic = Topic(
@@ -65,8 +68,7 @@ enum DirectCrashSteps {
             + CrashSteps.moments(quick: [], full: [1500]) { delay in
                 Step("\(delay) ms into CreateSnapshot of a mounted volume: thawed, no leak, nothing of it is left") {
                     lab in
-                    try await CopyCrashSteps.kill(
-                        lab, VolumeSpec(name: "pvc-copy-cut", size: 256 * MiB, erase: true), after: delay)
+                    try await CopyCrashSteps.kill(lab, copied, after: delay)
                 }
             }
             + CrashSteps.LifeGap.allCases.map { gap in

@@ -37,8 +37,13 @@ enum DirectErasureSteps {
             try await volume.delete()
             return try DirectView.free("region1") - free
         }
+        return try await pages(full: byte, of: size, in: "region1")
+    }
+
+    /// How many pages of free memory hold nothing but the byte: of the memory that a namespace of that size gets next.
+    static func pages(full byte: UInt8, of size: UInt64, in region: String) async throws -> Int {
         _ = try await execute(
-            "ndctl", "create-namespace", "-r", "region1", "-m", "raw", "-s", "\(size)", "-n", "look"
+            "ndctl", "create-namespace", "-r", region, "-m", "raw", "-s", "\(size)", "-n", "look"
         )
         .succeeded()
         let result: Result<Int, any Error>

@@ -55,6 +55,16 @@ enum DirectView {
     }
 }
 
+extension Driver {
+    /// For `lines(since:)`.
+    func logLength() throws -> Int { try Kernel.read(log).utf8.count }
+
+    /// What the log got since it was so long.
+    func lines(since length: Int) throws -> [Substring] {
+        String(decoding: try Kernel.read(log).utf8.dropFirst(length), as: UTF8.self).split(separator: "\n")
+    }
+}
+
 extension Kernel {
     /// A file of the kernel's, which can be neither made nor synced.
     static func write(_ text: String, toExisting path: String) throws {

@@ -19,7 +19,7 @@ extension ControllerService {
         let id = try volumeID(text)
         try pool.checkReady()
         let record = try await CallSecrets.$current.withValue(request.secrets) {
-            try await gate.run(text) { try await pool.expand(id, to: size) }
+            try await gate.run(pool.key(forID: text)) { try await pool.expand(id, to: size) }
         }
         return .with {
             $0.capacityBytes = Int64(clamping: record.size)
@@ -39,7 +39,7 @@ extension ControllerService {
         let id = try volumeID(text)
         try pool.checkReady()
         try await CallSecrets.$current.withValue(request.secrets) {
-            try await gate.run(text) { try await pool.modify(id, changes) }
+            try await gate.run(pool.key(forID: text)) { try await pool.modify(id, changes) }
         }
         return .init()
     }

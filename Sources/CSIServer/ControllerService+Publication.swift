@@ -12,7 +12,7 @@ extension ControllerService {
         let id = try volumeID(request.volumeID)
         try pool.checkReady()
         let context = try await CallSecrets.$current.withValue(request.secrets) {
-            try await gate.run(request.volumeID) { try await pool.publish(id, wanted) }
+            try await gate.run(pool.key(forID: request.volumeID)) { try await pool.publish(id, wanted) }
         }
         return .with { $0.publishContext = context }
     }
@@ -29,7 +29,7 @@ extension ControllerService {
         try pool.checkReady()
         let node = request.nodeID.isEmpty ? nil : request.nodeID
         try await CallSecrets.$current.withValue(request.secrets) {
-            try await gate.run(text) { try await pool.unpublish(id, node: node) }
+            try await gate.run(pool.key(forID: text)) { try await pool.unpublish(id, node: node) }
         }
         return .init()
     }

@@ -75,7 +75,7 @@ extension LocalPool {
             guard mounts.allSatisfy({ $0.device == number }),
                 let path = try MountTable.current().reachable(number).first
             else { return .raw }
-            return .mounted(Freeze(mountPoint: path, limit: freezeLimit) { try notice.post() })
+            return .mounted(Freeze(mountPoint: path, limit: freezeLimit) { try notice.post($0) })
         }
     }
 
@@ -93,7 +93,8 @@ extension LocalPool {
     }
 }
 
-/// Says in the record of a copy, before the file system of its source is frozen, that it may be; and keeps when.
+/// Says in the record of a copy, before the file system of its source is frozen, that it may be; keeps when; and takes that
+/// back where somebody else holds it.
 private final class FreezeNotice: Sendable {
     private let record: VolumeRecord
     private let records: VolumeRecords
@@ -107,11 +108,11 @@ private final class FreezeNotice: Sendable {
     /// Seconds since 1970; nil when nothing was frozen.
     var time: Double? { posted.withLock { $0 } }
 
-    func post() throws {
+    func post(_ isFreezing: Bool) throws {
         var record = record
-        record.isFreezing = true
+        record.isFreezing = isFreezing
         try records.save(record)
-        posted.withLock { $0 = Date().timeIntervalSince1970 }
+        posted.withLock { $0 = isFreezing ? Date().timeIntervalSince1970 : nil }
     }
 }
 

@@ -26,7 +26,8 @@ extension LocalPool {
     /// Takes back what an earlier call left that was cut off before its volume was ever handed out.
     func makeWay(for id: VolumeID, _ record: VolumeRecord?) async throws {
         if let record { try await discard(record, id) }
-        guard let stray = try await manager.volume(id, location: nil) else { return }
+        // Nothing else is asked: another manager that cannot be reached must not stop this one.
+        guard let stray = try await own.volume(id, location: nil) else { return }
         throw RequestError(
             .failedPrecondition,
             "volume \(id) exists in \(stray.location) without a record; rebuild the record with csictl adopt, or remove the volume"
@@ -82,8 +83,10 @@ extension LocalPool {
     func discard(_ record: VolumeRecord, _ id: VolumeID) async throws {
         try await thawSource(of: record)
         if let location = record.location {
-            let mayHoldCopy = record.source != nil && record.parameters.eraseAfter
-            try await manager.discard(id, location: location, erasing: mayHoldCopy)
+            let work = record.mayHoldCopy ? LongWork(.erase, record, total: record.size, in: self) : nil
+            defer { work?.end() }
+            let erasure: Erasure? = if let work { erasure(of: record, work) } else { nil }
+            try await manager.discard(id, location: location, erasure: erasure)
         }
         try await blockingDevice { [records] in try records.remove(id) }
     }
@@ -127,6 +130,9 @@ extension LocalPool {
 }
 
 extension VolumeRecord {
+    /// Whether what a creation that was cut off left has to be overwritten.
+    var mayHoldCopy: Bool { phase == .creating && source != nil && parameters.eraseAfter }
+
     mutating func become(_ volume: Volume) {
         size = volume.size
         location = volume.location

@@ -55,7 +55,7 @@ extension LocalPool {
     }
 
     /// Stores every two seconds how far the erasure came, so that a restart goes on from there.
-    private func erasure(of record: VolumeRecord, _ work: LongWork, _ isTouched: OnceFlag) -> Erasure {
+    func erasure(of record: VolumeRecord, _ work: LongWork, _ isTouched: OnceFlag = OnceFlag()) -> Erasure {
         Erasure(start: record.erased) { [records, logger, shutdown] done in
             isTouched.set()
             guard work.update(done) || shutdown.isSet else { return true }

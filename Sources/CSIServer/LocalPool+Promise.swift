@@ -32,7 +32,7 @@ extension LocalPool {
         let spec = record.promisedSpec(id)
         // What a publication left that was cut off.
         if try await manager.volume(id, location: location) != nil {
-            try await manager.discard(id, location: location, erasing: false)
+            try await manager.discard(id, location: location, erasure: nil)
         }
         do {
             record.become(try await manager.create(spec, at: location))
@@ -40,7 +40,7 @@ extension LocalPool {
             record.publication = publication
             try await save(record)
         } catch {
-            try? await manager.discard(id, location: location, erasing: false)
+            try? await manager.discard(id, location: location, erasure: nil)
             await keepPromise(spec, location)
             throw error
         }
@@ -48,7 +48,7 @@ extension LocalPool {
 
     /// Takes the promise back, with what a publication left that was cut off.
     func withdraw(_ record: VolumeRecord, _ id: VolumeID) async throws {
-        if let location = record.location { try await manager.discard(id, location: location, erasing: false) }
+        if let location = record.location { try await manager.discard(id, location: location, erasure: nil) }
         await manager.release(id)
         try await blockingDevice { [records] in try records.remove(id) }
     }
@@ -71,7 +71,7 @@ extension LocalPool {
     func renewPromise(_ record: VolumeRecord) async {
         guard let id = VolumeID(record.id), let location = record.location else { return }
         do {
-            try await manager.discard(id, location: location, erasing: false)
+            try await manager.discard(id, location: location, erasure: nil)
         } catch {
             logger.error(
                 "a publication that was cut off is not taken back", metadata: ["volume": "\(id)", "error": "\(error)"])

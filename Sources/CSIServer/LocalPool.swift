@@ -10,6 +10,8 @@ import Synchronization
 /// its repetition or by the next start.
 package final class LocalPool: VolumePool {
     let manager: any DeviceManager
+    /// The one that new volumes are made with; `manager` knows those of others besides.
+    let own: any DeviceManager
     let records: VolumeRecords
     package let topology: Topology
     /// Erasures and copies that are under way.
@@ -34,7 +36,7 @@ package final class LocalPool: VolumePool {
         self.freezeLimit = freezeLimit
         self.shutdown = shutdown
         self.logger = logger
-        let own = (manager as? MixedDeviceManager)?.primary ?? manager
+        own = (manager as? MixedDeviceManager)?.primary ?? manager
         expanding = own as? any Expanding
         snapshotting = own as? any Snapshotting
     }

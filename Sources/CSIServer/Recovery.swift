@@ -15,8 +15,10 @@ package struct Recovery: Service {
 
     package func run() async throws {
         await cancelWhenGracefulShutdown {
+            // Before anything is served: a creation that is under way later looks like one that was cut off.
+            let unfinished = pool.records.all.filter { $0.phase == .deleting || $0.mayHoldCopy }
             guard await start() else { return }
-            await resumeDeletions()
+            for record in unfinished where !Task.isCancelled { await finish(record) }
             try? await gracefulShutdown()
         }
     }
@@ -38,19 +40,20 @@ package struct Recovery: Service {
         return false
     }
 
-    private func resumeDeletions() async {
-        for record in pool.records.all where record.phase == .deleting {
-            guard let id = VolumeID(record.id), !Task.isCancelled else { continue }
-            do {
-                // An ephemeral volume's callers know it by Kubernetes' id, which is its name.
-                try await gate.run(record.id, record.kind == .ephemeral ? record.name : record.id) {
-                    try await pool.resumeDeletion(id)
-                }
-                pool.logger.info("finished a deletion that was cut off", metadata: ["volume": "\(id)"])
-            } catch {
-                pool.logger.warning(
-                    "a deletion that was cut off is not finished", metadata: ["volume": "\(id)", "error": "\(error)"])
+    /// In the background, since overwriting may take long.
+    private func finish(_ record: VolumeRecord) async {
+        guard let id = VolumeID(record.id) else { return }
+        let what = record.phase == .deleting ? "deletion" : "copy"
+        do {
+            // An ephemeral volume's callers know it by Kubernetes' id, which is its name.
+            try await gate.run(record.id, record.kind == .ephemeral ? record.name : record.id) {
+                try await pool.finishRemoval(id)
             }
+            pool.logger.info("removed what a \(what) left that was cut off", metadata: ["volume": "\(id)"])
+        } catch {
+            pool.logger.warning(
+                "what a \(what) left that was cut off is not removed",
+                metadata: ["volume": "\(id)", "error": "\(error)"])
         }
     }
 }
@@ -62,7 +65,7 @@ extension LocalPool {
     func start() async throws {
         await thawSources()
         try await manager.start()
-        for record in records.all where record.phase == .creating { await takeBack(record) }
+        for record in records.all where record.phase == .creating && !record.mayHoldCopy { await takeBack(record) }
         for record in records.all where record.phase == .promised { await renewPromise(record) }
         for record in records.all where record.expandedFrom != nil && record.phase == .ready { await grow(record) }
         let devices = try await manager.volumes()
@@ -89,9 +92,9 @@ extension LocalPool {
         }
     }
 
-    /// One whose deletion was cut off, unless a repeated call has ended that meanwhile.
-    func resumeDeletion(_ id: VolumeID) async throws {
-        guard let record = try records.record(id), record.phase == .deleting else { return }
+    /// Of a deletion or a copy that was cut off, unless a repeated call has ended that meanwhile.
+    func finishRemoval(_ id: VolumeID) async throws {
+        guard let record = try records.record(id), record.phase == .deleting || record.mayHoldCopy else { return }
         try await remove(record, id)
     }
 

@@ -20,8 +20,8 @@ struct DeviceCopy: Sendable {
 
     func run(_ use: CopySource.Use) async throws(DeviceError) {
         switch use {
-        case .none: try await blockingDevice(on: .long) { try copyAtRest() }
-        case .mounted(let freeze): try await blockingDevice(on: .long) { try copy(holding: freeze) }
+        case .none: try await blockingDevice(on: .copying) { try copyAtRest() }
+        case .mounted(let freeze): try await blockingDevice(on: .copying) { try copy(holding: freeze) }
         case .raw: throw Self.inRawUse(volume)
         }
     }

@@ -34,8 +34,9 @@ package protocol DeviceManager: Sendable {
 
     /// Takes back what a creation left that was never answered; never anything that our creations did not make.
     ///
-    /// `erasing`: it may have been a copy, of which nothing may show up in the next volume there.
-    func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError)
+    /// With an erasure it may have been a copy, of which nothing may show up in the next volume there. Throws as `delete`
+    /// does.
+    func discard(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError)
 
     /// Throws `inUse` while the volume is open or mounted anywhere; it may throw `unavailable` where that cannot be known.
     func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError)
@@ -84,7 +85,8 @@ package protocol Snapshotting: DeviceManager {
     /// `create`, with the content that `source` has at one moment; neither depends on the other afterwards.
     ///
     /// Throws `failedPrecondition` (and harms nothing) when the source is in use in a way that does not allow it.
-    /// `progress` gets the bytes copied so far and answers whether to go on; `aborted` when not.
+    /// `progress` gets the bytes copied so far and answers whether to go on; `aborted` when not: the driver is stopping, and
+    /// what was copied is there until `discard`.
     func copy(
         _ source: CopySource, to spec: VolumeSpec, at location: String, progress: @escaping @Sendable (UInt64) -> Bool
     ) async throws(DeviceError) -> Volume

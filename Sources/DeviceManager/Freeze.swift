@@ -9,9 +9,10 @@ package struct Freeze: Sendable {
     package let mountPoint: String
     /// How long its writers may have to wait.
     package let limit: Duration
-    private let announce: @Sendable () throws -> Void
+    private let announce: @Sendable (_ isFreezing: Bool) throws -> Void
 
-    package init(mountPoint: String, limit: Duration, announce: @escaping @Sendable () throws -> Void) {
+    package init(mountPoint: String, limit: Duration, announce: @escaping @Sendable (_ isFreezing: Bool) throws -> Void)
+    {
         self.mountPoint = mountPoint
         self.limit = limit
         self.announce = announce
@@ -19,11 +20,21 @@ package struct Freeze: Sendable {
 
     /// Runs `body`, which must stop as soon as it is told that the time is over, on a thread that may block.
     package func hold<Result>(_ body: (_ isOver: () -> Bool) throws -> Result) throws -> Result {
-        try announce()
-        try Filesystem.freeze(mountPoint)
+        try freeze()
         let end = ContinuousClock.now + limit
         let result = Swift.Result { try body { ContinuousClock.now >= end } }
         try Filesystem.thaw(mountPoint)
         return try result.get()
+    }
+
+    private func freeze() throws {
+        try announce(true)
+        do {
+            try Filesystem.freeze(mountPoint)
+        } catch {
+            // Somebody else froze it, so nobody may thaw it for us.
+            if error.code == .busy { try announce(false) }
+            throw error
+        }
     }
 }

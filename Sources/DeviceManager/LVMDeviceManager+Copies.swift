@@ -46,6 +46,7 @@ extension LVMDeviceManager: Snapshotting {
             }
             try await copy.run(source.use)
         } catch {
+            guard error.code != .aborted else { throw error }
             if spec.parameters.eraseAfter { try await eraseCopy(volume, upTo: copied.end, after: error) }
             try await undo(volume, after: error)
         }
@@ -55,12 +56,11 @@ extension LVMDeviceManager: Snapshotting {
     /// What was copied into free space would show up in the next volume there.
     ///
     /// Where it cannot be overwritten the copy stays, and the record of its creation with it.
-    func eraseCopy(_ copy: Volume, upTo end: UInt64, after error: DeviceError? = nil) async throws(DeviceError) {
+    private func eraseCopy(_ copy: Volume, upTo end: UInt64, after error: DeviceError) async throws(DeviceError) {
         do {
             let device = BlockDevice(path: try await attach(copy.id, location: copy.location))
             try await blockingDevice(on: .long) { _ = try device.erase { $0 < end } }
         } catch let second {
-            guard let error else { throw second }
             throw DeviceError(.failed, "\(error); and what it copied could not be overwritten", cause: second)
         }
     }

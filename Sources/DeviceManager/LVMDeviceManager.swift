@@ -27,7 +27,7 @@ package actor LVMDeviceManager: DeviceManager {
         groups = PMEMGroups(reported: [], thin: thin)
     }
 
-    package nonisolated var defaultParameters: VolumeParameters { VolumeParameters() }
+    package nonisolated var defaultParameters: VolumeParameters { ManagerKind.lvm.defaultParameters }
 
     package func start() async throws(DeviceError) {
         // Fails early, with what to do, where the kernel has no device-mapper.
@@ -132,13 +132,13 @@ package actor LVMDeviceManager: DeviceManager {
         return volume
     }
 
-    package func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError) {
+    package func discard(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError) {
         try await OrphanedCommands.wait(mentioning: id.rawValue)
         guard let volume = try await present(id, location: location) else { return }
         // Our creations tag what they make, so without the tags it is somebody else's.
         guard let logical = groups.logicalVolume(id, in: location), tags.isOurs(logical) else { return }
-        if logical.pool == nil, erasing {
-            try await eraseCopy(volume, upTo: volume.size)
+        if logical.pool == nil, let erasure {
+            try await erase(volume, path: try await attach(id, location: location), erasure)
         }
         try await changes.withLock { () throws(DeviceError) in try await remove(volume) }
     }

@@ -106,8 +106,8 @@ extension MixedDeviceManager {
         return nil
     }
 
-    package func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError) {
-        try await manager(of: id, location).discard(id, location: location, erasing: erasing)
+    package func discard(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError) {
+        try await manager(of: id, location).discard(id, location: location, erasure: erasure)
     }
 
     package func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError) {

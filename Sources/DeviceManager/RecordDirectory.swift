@@ -6,6 +6,8 @@ import Glibc
 /// Owned by those who keep records in it. Its methods block.
 package final class RecordDirectory: Sendable {
     package let path: String
+    /// Of files that are being written; what a crash left of them goes with the next start.
+    private static let unfinished = ".tmp"
     /// Held open for its lock: two drivers on one directory would undo each other's work.
     private let handle: CInt
 
@@ -21,6 +23,7 @@ package final class RecordDirectory: Sendable {
             close(handle)
             throw DeviceError(.unavailable, "-statePath: \(path) is used by another process; stop that driver first")
         }
+        for name in try names() where name.hasSuffix(".json" + Self.unfinished) { unlink("\(path)/\(name)") }
     }
 
     deinit {
@@ -41,7 +44,7 @@ package final class RecordDirectory: Sendable {
     /// On disk before it returns: temporary file, fsync, rename, fsync of the directory.
     package func write(_ record: some Encodable, to name: String, of title: String) throws(DeviceError) {
         let path = "\(path)/\(name)"
-        let temporary = path + ".tmp"
+        let temporary = path + Self.unfinished
         let bytes: Data
         do {
             let encoder = JSONEncoder()
@@ -55,7 +58,13 @@ package final class RecordDirectory: Sendable {
         guard file >= 0 else { throw Self.failure("create", temporary) }
         defer { close(file) }
         let written = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-        guard written == bytes.count, fsync(file) == 0 else { throw Self.failure("write", temporary) }
+        // Less than all is written where the file system is full.
+        if written >= 0 && written < bytes.count { errno = ENOSPC }
+        guard written == bytes.count, fsync(file) == 0 else {
+            let failure = Self.failure("write", temporary)
+            unlink(temporary)
+            throw failure
+        }
         guard rename(temporary, path) == 0 else { throw Self.failure("rename", temporary) }
         try sync()
     }
@@ -72,6 +81,9 @@ package final class RecordDirectory: Sendable {
     }
 
     private static func failure(_ verb: String, _ path: String) -> DeviceError {
-        DeviceError(.failed, "-statePath: cannot \(verb) \(path): \(String(cString: strerror(errno)))")
+        let isFull = errno == ENOSPC || errno == EDQUOT
+        return DeviceError(
+            isFull ? .notEnoughSpace : .failed,
+            "-statePath: cannot \(verb) \(path): \(String(cString: strerror(errno)))")
     }
 }

@@ -53,6 +53,7 @@ struct CopyCrashTests {
                 async let call: Void = copy.make(driver)
                 await pause.waitUntilReached()
                 try await afterCrash(of: directory, manager) { driver, left in
+                    try await driver.removeCutOffCopies()
                     #expect(driver.records.all == records)
                     #expect(await left.ids == ids)
                     try await copy.make(driver)
@@ -62,6 +63,32 @@ struct CopyCrashTests {
                 pause.release()
                 try await call
                 #expect(await manager.content(copy.ids.new) == "text")
+            }
+        }
+    }
+
+    @Test("a copy that a shutdown stops is left alone then, and overwritten and removed after the next start")
+    func shutdown() async throws {
+        let manager = InMemoryDeviceManager()
+        try await withDirectory { directory in
+            try await withDriver(manager, in: directory) { driver in
+                try await prepare(driver, manager)
+                let ids = await manager.ids
+                let pause = await manager.pause(at: .copying)
+                let call = Task { try await Copy.snapshot.make(driver) }
+                await pause.waitUntilReached()
+                driver.shutdown.set()
+                pause.release()
+                await expect(.aborted, "stopping") { try await call.value }
+                #expect(await manager.erasures.isEmpty)
+                try await afterCrash(of: directory, manager) { driver, left in
+                    // Ready before it is overwritten.
+                    #expect(try await driver.identity.probe(.init()).ready.value)
+                    #expect(await left.ids == ids.union([Copy.snapshot.ids.new]))
+                    try await driver.removeCutOffCopies()
+                    #expect(await left.ids == ids)
+                    #expect(await left.erasures == [0])
+                }
             }
         }
     }
@@ -95,6 +122,7 @@ struct CopyCrashTests {
                 #expect(driver.records.all.filter { $0.phase == .creating }.map(\.id) == [copy.ids.new.rawValue])
                 #expect(try await driver.snapshotIDs().count == 1)
                 try await afterCrash(of: directory, manager) { driver, left in
+                    try await driver.removeCutOffCopies()
                     #expect(await left.ids == ids)
                 }
                 try await copy.make(driver)

@@ -25,6 +25,13 @@ struct Driver: Sendable {
     var records: VolumeRecords { pool.records }
 
     func recovery() -> Recovery { Recovery(pool: pool, gate: gate) }
+
+    /// What the recovery does in the background with copies that were cut off.
+    func removeCutOffCopies() async throws {
+        for record in records.all where record.mayHoldCopy {
+            if let id = VolumeID(record.id) { try await pool.finishRemoval(id) }
+        }
+    }
 }
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

@@ -141,10 +141,23 @@ struct FreezeTests {
             try Filesystem.freeze(source.mountPoint)
             try await withDriver(before, in: left) { driver in
                 #expect(!source.isFrozen)
+                try await driver.removeCutOffCopies()
                 #expect(driver.records.all.map(\.id) == [volumeA.rawValue])
                 #expect(await before.ids == [volumeA])
                 try await driver.snapshot("s", of: volumeA.rawValue)
             }
+        }
+    }
+
+    @Test("what somebody else froze is not copied, and stays frozen")
+    func foreign() async throws {
+        try await withSource { source in
+            try Filesystem.freeze(source.mountPoint)
+            await expect(.failedPrecondition, "somebody else froze it") { try await source.snapshot() }
+            #expect(source.isFrozen)
+            #expect(source.driver.records.all.map(\.id) == [volumeA.rawValue])
+            try Filesystem.thaw(source.mountPoint)
+            try await source.snapshot()
         }
     }
 

@@ -61,6 +61,14 @@ struct OtherManagerTests {
         }
     }
 
+    @Test("what is made now needs nothing of a manager that does not work any more")
+    func unreachable() async throws {
+        try await afterSwitch { driver, files, _ in
+            await files.fail(at: .volume, DeviceError(.unavailable, "device-mapper is gone"))
+            try await driver.create("new")
+        }
+    }
+
     @Test("what is made now is the driver's own")
     func creation() async throws {
         try await afterSwitch { driver, files, volume in

@@ -25,8 +25,8 @@ struct PlainDeviceManager: DeviceManager {
         try await base.create(spec, at: location)
     }
 
-    func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError) {
-        try await base.discard(id, location: location, erasing: erasing)
+    func discard(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError) {
+        try await base.discard(id, location: location, erasure: erasure)
     }
 
     func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError) {

@@ -31,13 +31,14 @@ struct RecordFileTests {
         }
     }
 
-    @Test("what a crash left of a record's writing does not block the volume")
+    @Test("what is left of a record's writing does not block the volume")
     func temporaryFile() async throws {
         try await withDirectory { directory in
-            let state = try makeDirectory("\(directory)/state")
-            try write(Array("{\"half".utf8), to: "\(state)/\(volumeA).json.tmp")
             let manager = InMemoryDeviceManager()
-            try await withDriver(manager, in: directory) { driver in try await driver.create("a") }
+            try await withDriver(manager, in: directory) { driver in
+                try write(Array("{\"half".utf8), to: "\(directory)/state/\(volumeA).json.tmp")
+                try await driver.create("a")
+            }
             try await withDriver(manager, in: directory) { driver async throws in
                 #expect(try await driver.listedIDs() == [volumeA.rawValue])
             }

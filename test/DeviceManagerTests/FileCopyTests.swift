@@ -19,12 +19,17 @@ private let grounds = [Ground.here, .xfsWithReflinks]
             // Through the device, whose page cache has the newest.
             let device = open(path, O_WRONLY | O_CLOEXEC)
             #expect(pwrite(device, bytes, bytes.count, 5 << 20) == bytes.count)
+            if ground == .here {
+                // Blocks are copied one after the other, so nobody may write meanwhile.
+                #expect(await deviceCode { _ = try await driver.copy(source, to: "copy") } == .inUse)
+                close(device)
+            }
             let reached = Mutex<UInt64>(0)
             let copy = try await driver.copy(source, to: "copy", size: 16 * mebibyte) { done in
                 reached.withLock { $0 = max($0, done) }
                 return true
             }
-            close(device)
+            if ground != .here { close(device) }
             #expect(copy == Volume(id: driver.id("copy"), size: 16 * mebibyte, location: provisioning.rawValue))
             #expect(provisioning == .thin && ground != .here || reached.withLock { $0 } >= 12 * mebibyte)
             let file = driver.file(copy)
@@ -99,7 +104,7 @@ private let grounds = [Ground.here, .xfsWithReflinks]
             let announced = Mutex(0)
             let (copy, written) = try await withThrowingTaskGroup(of: Int.self) { group in
                 group.addTask { try await blocking { try writer.run(in: mount) } }
-                let freeze = Freeze(mountPoint: mount, limit: .seconds(60)) { announced.withLock { $0 += 1 } }
+                let freeze = Freeze(mountPoint: mount, limit: .seconds(60)) { _ in announced.withLock { $0 += 1 } }
                 let copy = try await driver.copy(source, to: "copy", use: .mounted(freeze))
                 writer.stop()
                 return (copy, try await group.next() ?? 0)
@@ -119,7 +124,7 @@ private let grounds = [Ground.here, .xfsWithReflinks]
         try await withFileDriver { driver, directory in
             let source = try await driver.create("source", size * mebibyte)
             let mount = try await driver.mount(source, in: directory)
-            let freeze = Freeze(mountPoint: mount, limit: .zero) {}
+            let freeze = Freeze(mountPoint: mount, limit: .zero) { _ in }
             let before = try await driver.available()
             let code = await deviceCode {
                 _ = try await driver.copy(source, to: "copy", use: .mounted(freeze))

@@ -68,7 +68,7 @@ import Testing
     @Test func `a creation that failed after its file was there can be taken back`() async throws {
         try await withFileDriver { driver, _ in
             let volume = try await driver.create("v", mebibyte)
-            for _ in 0..<2 { try await driver.manager.discard(volume.id, location: volume.location, erasing: true) }
+            for _ in 0..<2 { try await driver.manager.discard(volume.id, location: volume.location, erasure: nil) }
             #expect(try driver.files() == [])
         }
     }

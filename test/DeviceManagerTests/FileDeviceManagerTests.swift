@@ -1,8 +1,9 @@
-import DeviceManager
 import Glibc
 import Host
 import TestSupport
 import Testing
+
+@testable import DeviceManager
 
 @Suite(.enabled(if: isRoot, "needs root for loop devices"), .timeLimit(.minutes(3))) struct FileDeviceManagerTests {
     @Test("a new volume is a file of zeroes of its size", arguments: Provisioning.allCases)
@@ -51,7 +52,7 @@ import Testing
                 { _ = try await manager.device(id, location: location) },
                 { _ = try await manager.volume(id, location: location) },
                 { try await manager.detach(id, location: location) },
-                { try await manager.discard(id, location: location, erasing: false) },
+                { try await manager.discard(id, location: location, erasure: nil) },
                 { try await manager.checkUnused(id, location: location) },
                 { try await manager.delete(id, location: location, erasure: nil) },
             ]
@@ -107,6 +108,17 @@ import Testing
             try await driver.manager.delete(thin.id, location: thin.location, erasure: nil)
             _ = try await driver.create("more", 7 * mebibyte)
             #expect(try await driver.restarted().available() == 0)
+        }
+    }
+
+    @Test func `what a volume grows by is taken before its file has it, whoever looks meanwhile`() async throws {
+        try await withFileDriver(capacity: 10 * mebibyte) { driver, _ in
+            let volume = try await driver.create("v", mebibyte)
+            let ledger = driver.manager.ledger
+            try ledger.grow(volume.id, from: mebibyte, to: 9 * mebibyte)
+            for _ in 0..<2 { #expect(try await driver.available() == mebibyte) }
+            ledger.finish(volume.id, size: mebibyte)
+            #expect(try await driver.available() == 9 * mebibyte)
         }
     }
 

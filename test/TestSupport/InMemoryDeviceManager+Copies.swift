@@ -36,7 +36,7 @@ extension InMemoryDeviceManager: Snapshotting {
         do {
             try await fill(spec.id, from: source, progress)
         } catch {
-            devices[spec.id] = nil
+            if error.code != .aborted { devices[spec.id] = nil }
             throw error
         }
         // As when the device cannot be taken back after an error.

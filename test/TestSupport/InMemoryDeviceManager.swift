@@ -160,8 +160,8 @@ extension InMemoryDeviceManager {
         return volume
     }
 
-    package func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError) {
-        try await delete(id, location: location, erasure: nil)
+    package func discard(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError) {
+        try await delete(id, location: location, erasure: erasure)
     }
 
     package func checkUnused(_ id: VolumeID, location: String) async throws(DeviceError) { try await pass(.unused) }

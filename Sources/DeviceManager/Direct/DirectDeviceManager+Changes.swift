@@ -75,14 +75,14 @@ extension DirectDeviceManager {
         }
     }
 
-    package func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError) {
+    package func discard(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError) {
         let found = try await inTurn { ndctl in
             let found = try ndctl.namespaces(of: id)
             if found.isEmpty { try ndctl.snapshot().region(location, for: id) }
             return found
         }
-        if erasing {
-            for named in found { try await erase(named, id, Erasure(start: 0) { _ in true }) }
+        if let erasure {
+            for named in found { try await erase(named, id, erasure) }
         }
         try await destroy(id)
     }

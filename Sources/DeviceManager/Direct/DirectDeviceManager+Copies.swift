@@ -26,6 +26,7 @@ extension DirectDeviceManager: Snapshotting {
             }
             try await copy.run(source.use)
         } catch {
+            guard error.code != .aborted else { throw error }
             if spec.parameters.eraseAfter { try await eraseCopy(volume, upTo: copied.end, after: error) }
             throw await takenBack(volume.id, after: error)
         }

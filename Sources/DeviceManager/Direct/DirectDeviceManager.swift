@@ -18,11 +18,7 @@ package final class DirectDeviceManager: DeviceManager {
         self.logger = logger
     }
 
-    package var defaultParameters: VolumeParameters {
-        var parameters = VolumeParameters()
-        parameters.namespace = NamespaceParameters()
-        return parameters
-    }
+    package var defaultParameters: VolumeParameters { ManagerKind.direct.defaultParameters }
 
     package func start() async throws(DeviceError) {
         try await blockingDevice { try Sysfs.checkWritable() }
@@ -64,11 +60,12 @@ package final class DirectDeviceManager: DeviceManager {
 
     /// Records for all volumes, made from the names of their namespaces alone: for a state directory that was lost.
     ///
-    /// A label tells neither that something was a snapshot nor the parameters, so snapshots become volumes, too.
+    /// A label tells neither that something was a snapshot nor the parameters, so snapshots become volumes, too. What is
+    /// left out, `omittedNamespaces` tells.
     package func rebuiltRecords() async throws(DeviceError) -> [VolumeRecord] {
         let defaults = defaultParameters
         return try await inTurn { ndctl in
-            try ndctl.snapshot().volumes.filter { $0.named.isVolume && $0.named.namespace.isActive }.map { id, named in
+            try ndctl.snapshot().volumes.filter { $0.named.omission == nil }.map { id, named in
                 var parameters = defaults
                 parameters.mode = named.namespace.mode == .sector ? .sector : .fsdax
                 return VolumeRecord(adopting: named.volume(id), name: "", parameters: parameters)

@@ -29,9 +29,10 @@ extension FileDeviceManager: Expanding {
         do {
             try file.grow(from: oldSize, to: size, allocated: allocated)
         } catch {
-            ledger.set(oldSize, of: id)
+            ledger.finish(id, size: oldSize)
             throw error
         }
+        ledger.finish(id, size: size)
     }
 }
 
@@ -49,7 +50,12 @@ extension FileDeviceManager: Snapshotting {
             throw DeviceError(.outOfRange, "volume \(id): a copy has \(source.volume.size) bytes at least")
         }
         let hasSharing = ledger.hasSharing
-        if case .raw = source.use, !hasSharing { throw DeviceCopy.inRawUse(source.volume.id) }
+        switch source.use {
+        case .raw where !hasSharing: throw DeviceCopy.inRawUse(source.volume.id)
+        // Not mounted where that can be seen; whether somebody has it open is known only after it was detached.
+        case .none where !hasSharing: try await checkUnused(source.volume.id, location: source.volume.location)
+        default: break
+        }
         let original = try file(source.volume.id, source.volume.location)
         let new = store.newFile(id, provisioning)
         try await blockingDevice { [self] in try begin(id, provisioning, size: size) }
@@ -95,7 +101,7 @@ extension FileDeviceManager: Snapshotting {
     private func unshare(
         _ file: BackingFile, _ id: VolumeID, size: UInt64, _ progress: @escaping @Sendable (UInt64) -> Bool
     ) async throws(DeviceError) {
-        try await blockingDevice(on: .long) {
+        try await blockingDevice(on: .copying) {
             var position: UInt64 = 0
             while position < size {
                 guard progress(position) else {

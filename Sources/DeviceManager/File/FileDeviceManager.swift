@@ -18,11 +18,7 @@ package final class FileDeviceManager: DeviceManager {
         self.logger = logger
     }
 
-    package var defaultParameters: VolumeParameters {
-        var parameters = VolumeParameters()
-        parameters.mode = nil
-        return parameters
-    }
+    package var defaultParameters: VolumeParameters { ManagerKind.file.defaultParameters }
 
     package func start() async throws(DeviceError) {
         try await blockingDevice { [self] in
@@ -118,7 +114,7 @@ extension FileDeviceManager {
     /// Blocks.
     func finish(_ id: VolumeID, _ provisioning: Provisioning, size: UInt64) throws -> Volume {
         try store.finish(id, provisioning)
-        ledger.finish(id)
+        ledger.finish(id, size: size)
         return Volume(id: id, size: size, location: provisioning.rawValue)
     }
 
@@ -133,7 +129,7 @@ extension FileDeviceManager {
         }
     }
 
-    package func discard(_ id: VolumeID, location: String, erasing: Bool) async throws(DeviceError) {
+    package func discard(_ id: VolumeID, location: String, erasure: Erasure?) async throws(DeviceError) {
         try await delete(id, location: location, erasure: nil)
     }
 

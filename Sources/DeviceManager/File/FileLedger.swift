@@ -9,7 +9,8 @@ final class FileLedger: Sendable {
     private struct Entry {
         var size: UInt64
         let provisioning: Provisioning
-        var isNew = true
+        /// Made or enlarged at the moment: its file does not have the size yet.
+        var isUnfinished = true
     }
 
     private struct State {
@@ -64,19 +65,23 @@ final class FileLedger: Sendable {
         }
     }
 
-    func finish(_ id: VolumeID) { state.withLock { $0.entries[id]?.isNew = false } }
+    func finish(_ id: VolumeID, size: UInt64) {
+        state.withLock { state in
+            state.entries[id]?.size = size
+            state.entries[id]?.isUnfinished = false
+        }
+    }
 
     func forget(_ id: VolumeID) { state.withLock { $0.entries[id] = nil } }
 
-    /// Takes the room for a volume that is to grow.
+    /// Takes the room for a volume that is to grow; `finish` follows, with the old size where that failed.
     func grow(_ id: VolumeID, from oldSize: UInt64, to size: UInt64) throws {
         try state.withLock { state in
             try checkRoom(for: size - oldSize, id, &state)
             state.entries[id]?.size = size
+            state.entries[id]?.isUnfinished = true
         }
     }
-
-    func set(_ size: UInt64, of id: VolumeID) { state.withLock { $0.entries[id]?.size = size } }
 }
 
 extension FileLedger {
@@ -127,7 +132,7 @@ extension FileLedger {
         let files = [store.file(id, entry.provisioning), store.newFile(id, entry.provisioning)]
         for file in files {
             guard let status = try file.status() else { continue }
-            let mayShare = state.hasSharing && (entry.isNew || entry.provisioning == .thin)
+            let mayShare = state.hasSharing && (entry.isUnfinished || entry.provisioning == .thin)
             let own = mayShare && status.allocated > 0 ? try exclusiveBytes(file) : status.allocated
             return entry.size - min(entry.size, own)
         }
@@ -145,12 +150,12 @@ extension FileLedger {
     }
 
     private func reload(_ state: inout State) throws {
-        var entries = state.entries.filter { $0.value.isNew }
+        var entries = state.entries.filter { $0.value.isUnfinished }
         for volume in try store.volumes() {
             guard let provisioning = Provisioning(rawValue: volume.location), entries[volume.id] == nil else {
                 continue
             }
-            entries[volume.id] = Entry(size: volume.size, provisioning: provisioning, isNew: false)
+            entries[volume.id] = Entry(size: volume.size, provisioning: provisioning, isUnfinished: false)
         }
         state.entries = entries
     }

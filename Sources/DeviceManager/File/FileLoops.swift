@@ -26,12 +26,13 @@ final class FileLoops: Sendable {
         return loop.path
     }
 
-    /// Detaches the file if nothing uses its device, somebody else's second attachment of it included.
+    /// Detaches the file if nothing uses its device, somebody else's second attachment of it included. With `whenClosed` the
+    /// kernel does it as soon as nothing does, the mounts of other mount namespaces included.
     func release(
         _ id: VolumeID, _ file: BackingFile, _ identity: BackingFile.Identity, whenClosed: Bool = false
     ) throws -> DeviceUse {
         for loop in try LoopAttachment.showing(file, identity) {
-            if try loop.isMounted() { return .mounted }
+            if try !whenClosed && loop.isMounted() { return .mounted }
             guard try loop.release(identity, whenClosed: whenClosed) else { return .open }
         }
         hints.withLock { $0[id] = nil }

@@ -4,6 +4,8 @@ import NIOPosix
 package enum BlockingLane: Sendable {
     case short
     case long
+    /// Of its own: a copy holds its source up for other calls, so it does not wait for erasures.
+    case copying
     /// Storage on other machines: one that does not answer holds up nothing but its own volumes.
     case remote
 
@@ -11,6 +13,7 @@ package enum BlockingLane: Sendable {
         switch self {
         case .short: Pools.short
         case .long: Pools.long
+        case .copying: Pools.copying
         case .remote: Pools.remote
         }
     }
@@ -20,6 +23,7 @@ package enum BlockingLane: Sendable {
 private enum Pools {
     static let short = started(threads: 8)
     static let long = started(threads: 2)
+    static let copying = started(threads: 4)
     static let remote = started(threads: 64)
 
     private static func started(threads: Int) -> NIOThreadPool {

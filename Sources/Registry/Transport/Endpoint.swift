@@ -68,8 +68,9 @@ package struct Endpoint: Sendable, Hashable, CustomStringConvertible {
 
     /// Kubernetes gives pods their addresses without brackets, for manifests with `tcp://$(POD_IP):10001`.
     private static func isIPv6(_ host: String) -> Bool {
-        var address = in6_addr()
-        return inet_pton(AF_INET6, host, &address) == 1
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16) { address in
+            inet_pton(AF_INET6, host, address.baseAddress) == 1
+        }
     }
 
     package var description: String {

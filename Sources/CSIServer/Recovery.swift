@@ -79,11 +79,14 @@ extension LocalPool {
         set(.ready)
     }
 
-    /// Before anything that may take long or fail: until then the writers of these file systems stand still.
+    /// Before anything that may take long or fail: until then the writers of these file systems stand still. Afterwards a
+    /// freeze is somebody else's, such as that of the next copy.
     private func thawSources() async {
-        for record in records.all where record.isFreezing {
+        for var record in records.all where record.isFreezing {
             do {
                 try await thawSource(of: record)
+                record.isFreezing = false
+                try await save(record)
             } catch {
                 // Taking the copy back tries again.
                 logger.warning(

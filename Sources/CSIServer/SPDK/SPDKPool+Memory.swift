@@ -27,22 +27,24 @@ extension SPDKPool {
 
     func knownExport(_ uuid: String) -> Export? { memory.withLock { $0.exports[uuid]?.value } }
 
-    /// `seen`: when the target was asked, where it is only what that said.
-    func remember(_ uuid: String, _ export: Export, seen: ContinuousClock.Instant = .now) {
-        memory.withLock { memory in
-            if let known = memory.exports[uuid], known.at > seen { return }
-            if memory.exports.count > 50_000 { memory.exports.removeAll() }
-            memory.exports[uuid] = Dated(value: export, at: seen)
-        }
-    }
-
     func knownLimits(_ uuid: String) -> RateLimits? { memory.withLock { $0.limits[uuid]?.value } }
 
+    /// `seen`: when the target was asked, where it is only what that said.
+    func remember(_ uuid: String, _ export: Export, seen: ContinuousClock.Instant = .now) {
+        keep(Dated(value: export, at: seen), of: uuid, in: \.exports)
+    }
+
     func remember(_ uuid: String, _ limits: RateLimits, seen: ContinuousClock.Instant = .now) {
+        keep(Dated(value: limits, at: seen), of: uuid, in: \.limits)
+    }
+
+    private func keep<Value>(
+        _ new: Dated<Value>, of uuid: String, in list: WritableKeyPath<Memory, [String: Dated<Value>]>
+    ) {
         memory.withLock { memory in
-            if let known = memory.limits[uuid], known.at > seen { return }
-            if memory.limits.count > 50_000 { memory.limits.removeAll() }
-            memory.limits[uuid] = Dated(value: limits, at: seen)
+            if let known = memory[keyPath: list][uuid], known.at > new.at { return }
+            if memory[keyPath: list].count > 50_000 { memory[keyPath: list].removeAll() }
+            memory[keyPath: list][uuid] = new
         }
     }
 

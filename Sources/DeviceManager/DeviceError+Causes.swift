@@ -69,13 +69,11 @@ func translating<Result>(
 }
 
 /// Runs what blocks off the cooperative pool, where `DeviceError` is promised.
-///
-/// It runs even when the caller is cancelled: a step that a record announced is not skipped for that.
 package func blockingDevice<Result: Sendable>(
     on lane: BlockingLane = .short, _ body: @escaping @Sendable () throws -> Result
 ) async throws(DeviceError) -> Result {
     do {
-        return try await Task { try await blocking(on: lane, body) }.value
+        return try await blocking(on: lane, body)
     } catch let error as HostError {
         throw DeviceError(error)
     } catch let error as DeviceError {

@@ -24,6 +24,8 @@ package struct Freeze: Sendable {
         let end = ContinuousClock.now + limit
         let result = Swift.Result { try body { ContinuousClock.now >= end } }
         try Filesystem.thaw(mountPoint)
+        // The record may stay, and whoever reads it would end a freeze that somebody else has begun meanwhile.
+        if case .failure = result { try? announce(false) }
         return try result.get()
     }
 

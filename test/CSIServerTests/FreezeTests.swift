@@ -163,6 +163,18 @@ struct FreezeTests {
         }
     }
 
+    @Test("a copy that a shutdown stops leaves no word of its freeze: what somebody else freezes later stays frozen")
+    func stopped() async throws {
+        try await withSource { source in
+            await source.manager.setWhileFrozen { throw DeviceError(.aborted, "the driver is stopping") }
+            await expect(.aborted, "stopping") { try await source.snapshot() }
+            #expect(source.driver.records.all.map(\.phase).contains(.creating))
+            try Filesystem.freeze(source.mountPoint)
+            await expect(.failedPrecondition, "somebody else froze it") { try await source.snapshot() }
+            #expect(source.isFrozen)
+        }
+    }
+
     @Test("what an error left frozen the repetition of the call thaws")
     func repeated() async throws {
         try await withSource { source in

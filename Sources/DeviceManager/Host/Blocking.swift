@@ -33,10 +33,13 @@ private enum Pools {
     }
 }
 
-/// Runs a call that blocks its thread away from the threads that run Swift tasks. It throws what the body throws, or
-/// CancellationError when the task was cancelled before the body began; a body that began always runs to its end.
+/// Runs a call that blocks its thread away from the threads that run Swift tasks; throws what the body throws.
+///
+/// It runs even when the caller is cancelled: a step that a record announced is not skipped for that.
 package func blocking<T: Sendable>(
     on lane: BlockingLane = .short, _ body: @escaping @Sendable () throws -> T
 ) async throws -> T {
-    try await lane.pool.runIfActive(body)
+    try await withCheckedThrowingContinuation { continuation in
+        lane.pool.submit { _ in continuation.resume(with: Result(catching: body)) }
+    }
 }

@@ -90,6 +90,8 @@ struct Fuzzer {
             // What a client says of an answer that it could not take, such as one with headers that are too long.
             if code == .unavailable, end.message.hasPrefix("Stream unexpectedly closed") { problem = "no answer" }
             if end.message.contains(Driver.marker) { problem = "a secret in the message" }
+            // Allowed, but a driver that is ready has little reason to say so.
+            if code == .unavailable { say("unavailable: \"\(end.message.prefix(300))\" to \(show(bytes, type))") }
             // A server may answer INTERNAL to bytes that are no message at all.
             if !Rules.codes.contains(code), isMessage || code != .internalError { problem = "a code nobody expects" }
         }

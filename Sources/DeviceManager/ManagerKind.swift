@@ -11,7 +11,7 @@ package enum ManagerKind: String, Sendable, CaseIterable {
     package init?(location: String) {
         if Provisioning(rawValue: location) != nil {
             self = .file
-        } else if location.wholeMatch(of: /region[0-9]+/) != nil {
+        } else if location.wholeMatch(of: /region[0-9]+(\/[0-9a-f]{1,16})?/) != nil {
             self = .direct
         } else if location.wholeMatch(of: /ndbus[0-9]+region[0-9]+(fsdax|sector)/) != nil {
             self = .lvm

@@ -18,7 +18,7 @@ private func namespace(_ offset: UInt64, _ size: UInt64, _ name: String = "other
 private func region(
     _ number: UInt32 = 0, _ size: UInt64 = 3968 * mib, _ namespaces: [Namespace] = [], ways: UInt32 = 1,
     align: UInt64? = 16 * mib, isReadOnly: Bool = false, isEnabled: Bool = true, hasLabels: Bool = true, numa: Int? = 0,
-    halfMade: String? = nil
+    halfMade: String? = nil, set: UInt64? = nil
 ) -> Region {
     var position = start
     var free: [UInt64] = []
@@ -30,9 +30,9 @@ private func region(
     let unit = align ?? 96 * mib
     return Region(
         bus: "ndbus0", devname: "region\(number)", id: number, size: size, availableSize: free.reduce(0, +),
-        maxAvailableExtent: free.map { $0 - $0 % unit }.max() ?? 0, resource: start, isEnabled: isEnabled,
-        isReadOnly: isReadOnly, hasLabels: hasLabels, interleaveWays: ways, regionAlign: align, numaNode: numa,
-        halfMade: halfMade, namespaces: namespaces)
+        maxAvailableExtent: free.map { $0 - $0 % unit }.max() ?? 0, resource: start, interleaveSet: set,
+        isEnabled: isEnabled, isReadOnly: isReadOnly, hasLabels: hasLabels, interleaveWays: ways, regionAlign: align,
+        numaNode: numa, halfMade: halfMade, namespaces: namespaces)
 }
 
 private func parameters(
@@ -151,6 +151,32 @@ private func spec(_ size: UInt64, limit: UInt64? = nil, _ parameters: VolumePara
         let omission = NamedNamespace(region: "region0", namespace: namespace).omission
         #expect((omission == nil) == (remedy == nil))
         if let remedy { #expect(omission?.contains("`\(remedy)`") == true) }
+    }
+
+    /// region0 of a record, where what is here now has the sets 7 and 8.
+    @Test(
+        "a region is that of the interleave set, whatever its number; older records have the number alone",
+        arguments: [
+            ("region0/7", "region0"), ("region0/8", "region1"), ("region5/7", "region0"), ("region0/9", nil),
+            ("region1", "region1"), ("region2", nil),
+        ] as [(String, String?)])
+    func recorded(location: String, expected: String?) throws {
+        let regions = [region(0, set: 7), region(1, set: 8)]
+        let id = VolumeID(name: "a", node: "n")
+        if let expected {
+            #expect(try regions.region(location, for: id).devname == expected)
+        } else {
+            let error = #expect(throws: DeviceError.self) { try regions.region(location, for: id) }
+            #expect(error?.code == .unavailable)
+        }
+    }
+
+    @Test("what a record says of a region is read as it was written", arguments: [nil, 1, 0xface_0000_0000_0001, .max])
+    func location(set: UInt64?) {
+        let location = RegionLocation(devname: "region12", interleaveSet: set)
+        #expect(RegionLocation(location.text).devname == "region12")
+        #expect(RegionLocation(location.text).interleaveSet == set)
+        #expect(ManagerKind(location: location.text) == .direct)
     }
 }
 

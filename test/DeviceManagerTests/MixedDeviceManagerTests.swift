@@ -18,6 +18,7 @@ import Testing
         "each manager's places are told apart, and no others are known",
         arguments: [
             ("ndbus0region0fsdax", .lvm), ("ndbus12region3sector", .lvm), ("region0", .direct), ("region17", .direct),
+            ("region0/1f9d2c44a60b1122", .direct), ("region0/", nil), ("region0/../x", nil),
             ("thick", .file), ("thin", .file), ("", nil), ("region", nil), ("region0x", nil), ("ndbus0region0", nil),
             ("/dev/pmem0", nil), ("Thick", nil),
         ] as [(String, ManagerKind?)])

@@ -19,7 +19,7 @@ extension DirectDeviceManager {
         do {
             let (volume, region) = try await inTurn { ndctl in
                 let volume = try Self.make(spec, in: location, ndctl)
-                return (volume, try ndctl.snapshot().first { $0.devname == location })
+                return (volume, try ndctl.snapshot().first(where: RegionLocation(location).isOf))
             }
             if let region { noteSpace(in: region) }
             return volume
@@ -45,7 +45,7 @@ extension DirectDeviceManager {
             guard space.waste(ofRaw: raw) != nil else {
                 throw DirectPlan(regions).noRoom(for: spec, in: [space])
             }
-            let namespace = try ndctl.createNamespace(region: location, request(spec, layout, raw: raw))
+            let namespace = try ndctl.createNamespace(region: region.devname, request(spec, layout, raw: raw))
             if namespace.size >= spec.size.required {
                 try spec.size.checkLimit(for: spec.id, of: namespace.size)
                 return Volume(id: spec.id, size: namespace.size, location: location)
@@ -54,7 +54,8 @@ extension DirectDeviceManager {
             raw = region.alignedUp(raw + (spec.size.required - namespace.size)) ?? .max
         }
         throw DeviceError(
-            .failed, "volume \(spec.id): the kernel keeps more of each namespace in \(location) than can be made up for"
+            .failed,
+            "volume \(spec.id): the kernel keeps more of each namespace in \(region.devname) than can be made up for"
         )
     }
 

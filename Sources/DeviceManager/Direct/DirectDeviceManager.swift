@@ -35,7 +35,10 @@ package final class DirectDeviceManager: DeviceManager {
     }
 
     package func place(_ spec: VolumeSpec) async throws(DeviceError) -> String {
-        try await inTurn { ndctl in try DirectPlan(ndctl.snapshot()).place(spec).devname }
+        try await inTurn { ndctl in
+            let region = try DirectPlan(ndctl.snapshot()).place(spec)
+            return RegionLocation(devname: region.devname, interleaveSet: region.interleaveSet).text
+        }
     }
 
     /// Only a namespace keeps a piece of a region from others, so nothing is promised; `VolumeParameters` refuses it first.
@@ -76,7 +79,9 @@ package final class DirectDeviceManager: DeviceManager {
     package func attach(_ id: VolumeID, location: String) async throws(DeviceError) -> String {
         guard let found = try await find(id, enabling: true) else {
             throw DeviceError(
-                .unavailable, "volume \(id): no region here has its namespace; bring its region \(location) back")
+                .unavailable,
+                "volume \(id): no region here has its namespace; bring its region back, which was "
+                    + RegionLocation(location).devname)
         }
         guard found.isVolume, let path = found.path else {
             let namespace = found.namespace

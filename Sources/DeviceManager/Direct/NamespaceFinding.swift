@@ -4,7 +4,8 @@ import Ndctl
 extension NamedNamespace {
     /// What the block device of an inactive one would offer is not known.
     func volume(_ id: VolumeID) -> Volume {
-        Volume(id: id, size: namespace.size, location: region)
+        Volume(
+            id: id, size: namespace.size, location: RegionLocation(devname: region, interleaveSet: interleaveSet).text)
     }
 
     var path: String? { namespace.blockDevice.map { "/dev/\($0)" } }
@@ -54,7 +55,11 @@ extension [Region] {
         flatMap { region in
             region.namespaces.compactMap { namespace in
                 VolumeID(namespace.alternateName).map {
-                    ($0, NamedNamespace(region: region.devname, namespace: namespace))
+                    (
+                        $0,
+                        NamedNamespace(
+                            region: region.devname, interleaveSet: region.interleaveSet, namespace: namespace)
+                    )
                 }
             }
         }
@@ -63,13 +68,16 @@ extension [Region] {
     /// Throws `unavailable` when the region is not here now, so that nothing is known of its namespaces.
     @discardableResult
     func region(_ location: String, for id: VolumeID) throws(DeviceError) -> Region {
-        guard let region = first(where: { $0.devname == location }) else {
-            throw DeviceError(.unavailable, "volume \(id): its region \(location) is not here; bring it back")
+        let location = RegionLocation(location)
+        guard let region = first(where: location.isOf) else {
+            throw DeviceError(
+                .unavailable,
+                "volume \(id): its region, \(location.devname) when it was last seen, is not here; bring it back")
         }
         guard region.isEnabled else {
             throw DeviceError(
                 .unavailable,
-                "volume \(id): its region is disabled; `ndctl enable-region \(location)` brings it back")
+                "volume \(id): its region is disabled; `ndctl enable-region \(region.devname)` brings it back")
         }
         return region
     }

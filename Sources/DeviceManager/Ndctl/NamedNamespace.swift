@@ -1,12 +1,14 @@
 import CNdctl
 
-/// A namespace that was found by its alternate name, and the device name of its region.
+/// A namespace that was found by its alternate name, and the device name and interleave set of its region.
 package struct NamedNamespace: Sendable, Hashable {
     package let region: String
+    package let interleaveSet: UInt64?
     package let namespace: Namespace
 
-    package init(region: String, namespace: Namespace) {
+    package init(region: String, interleaveSet: UInt64? = nil, namespace: Namespace) {
         self.region = region
+        self.interleaveSet = interleaveSet
         self.namespace = namespace
     }
 }
@@ -23,6 +25,7 @@ extension Ndctl {
                 .map { namespace in
                     NamedNamespace(
                         region: Context.text(ndctl_region_get_devname(region)),
+                        interleaveSet: Region.interleaveSet(of: region),
                         namespace: Namespace(reading: namespace))
                 }
             }

@@ -75,7 +75,8 @@ extension Region {
             bus: bus, busProvider: busProvider, devname: devname, id: id, kind: kind, size: size,
             availableSize: availableSize + freed,
             maxAvailableExtent: largest ?? max(maxAvailableExtent, gone.map(\.rawSize).max() ?? 0),
-            resource: resource, isEnabled: isEnabled, isReadOnly: isReadOnly, hasLabels: hasLabels,
+            resource: resource, interleaveSet: interleaveSet, isEnabled: isEnabled, isReadOnly: isReadOnly,
+            hasLabels: hasLabels,
             interleaveWays: interleaveWays, regionAlign: regionAlign, pfnAlign: pfnAlign, numaNode: numaNode,
             halfMade: halfMade.flatMap { devnames.contains($0) ? nil : $0 }, namespaces: kept)
     }

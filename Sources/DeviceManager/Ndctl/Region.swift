@@ -20,6 +20,9 @@ package struct Region: Sendable, Hashable {
     package let maxAvailableExtent: UInt64
     /// Start of its physical addresses; nil if unknown (only root sees it).
     package let resource: UInt64?
+    /// The cookie of its interleave set, which DIMMs and labels decide: the same whatever number the kernel gives the
+    /// region; nil if unknown.
+    package let interleaveSet: UInt64?
     package let isEnabled: Bool
     package let isReadOnly: Bool
     /// Without labels it is one namespace for ever, which cannot have a name either.
@@ -38,10 +41,10 @@ package struct Region: Sendable, Hashable {
 
     package init(
         bus: String, busProvider: String = "", devname: String, id: UInt32 = 0, kind: Kind = .pmem, size: UInt64,
-        availableSize: UInt64, maxAvailableExtent: UInt64, resource: UInt64? = nil, isEnabled: Bool = true,
-        isReadOnly: Bool = false, hasLabels: Bool = true, interleaveWays: UInt32 = 1, regionAlign: UInt64?,
-        pfnAlign: UInt64 = Region.defaultPFNAlign, numaNode: Int? = nil, halfMade: String? = nil,
-        namespaces: [Namespace] = []
+        availableSize: UInt64, maxAvailableExtent: UInt64, resource: UInt64? = nil, interleaveSet: UInt64? = nil,
+        isEnabled: Bool = true, isReadOnly: Bool = false, hasLabels: Bool = true, interleaveWays: UInt32 = 1,
+        regionAlign: UInt64?, pfnAlign: UInt64 = Region.defaultPFNAlign, numaNode: Int? = nil,
+        halfMade: String? = nil, namespaces: [Namespace] = []
     ) {
         self.bus = bus
         self.busProvider = busProvider
@@ -52,6 +55,7 @@ package struct Region: Sendable, Hashable {
         self.availableSize = availableSize
         self.maxAvailableExtent = maxAvailableExtent
         self.resource = resource
+        self.interleaveSet = interleaveSet
         self.isEnabled = isEnabled
         self.isReadOnly = isReadOnly
         self.hasLabels = hasLabels

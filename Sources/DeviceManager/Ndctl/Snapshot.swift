@@ -22,6 +22,7 @@ extension Region {
             availableSize: availableSize,
             maxAvailableExtent: extent == .max ? availableSize : extent,
             resource: Self.address(ndctl_region_get_resource(pointer)),
+            interleaveSet: Self.interleaveSet(of: pointer),
             isEnabled: ndctl_region_is_enabled(pointer) > 0,
             isReadOnly: ndctl_region_get_ro(pointer) > 0,
             hasLabels: hasLabels,
@@ -47,6 +48,12 @@ extension Region {
             ndctl_namespace_is_active(spare) || ndctl_namespace_get_size(spare) > 0
         else { return nil }
         return Context.text(ndctl_namespace_get_devname(spare))
+    }
+
+    static func interleaveSet(of pointer: OpaquePointer) -> UInt64? {
+        guard let set = ndctl_region_get_interleave_set(pointer) else { return nil }
+        let cookie = ndctl_interleave_set_get_cookie(set)
+        return cookie == 0 ? nil : cookie
     }
 
     static func address(_ value: UInt64) -> UInt64? {

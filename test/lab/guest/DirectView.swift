@@ -5,7 +5,8 @@ import Glibc
 enum DirectView {
     struct Namespace: Decodable, Equatable {
         let dev, mode: String
-        let size: UInt64
+        /// ndctl leaves it out of a namespace whose page map or BTT is not there yet.
+        let size: UInt64?
         let map, name, blockdev, state: String?
     }
 
@@ -21,7 +22,7 @@ enum DirectView {
         let decoder = JSONDecoder()
         let several = try? decoder.decode([Namespace].self, from: json)
         let all = try several ?? [decoder.decode(Namespace.self, from: json)]
-        return all.filter { $0.size > 0 }.sorted { $0.dev < $1.dev }
+        return all.filter { $0.size != 0 }.sorted { $0.dev < $1.dev }
     }
 
     static func namespaces(named name: String) async throws -> [Namespace] {
